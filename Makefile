@@ -1,0 +1,36 @@
+# Each target sets up everything it needs: a virtual environment in .venv, made again
+# when pyproject.toml or constraints.txt changed.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-slow check bench clean
+
+demo: $(READY)
+	$(BIN)/babyeval demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+# What continuous integration runs besides the tests. mypy starts elsewhere, since ./babyeval
+# would hide the installed babyeval.tasks.
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	cd tests && ../$(BIN)/mypy --config-file ../pyproject.toml -p babyeval
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.scoring --help
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]" --constraint constraints.txt
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

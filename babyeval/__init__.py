@@ -1,0 +1,46 @@
+"""babyeval: how good a small language model really is.
+
+The public API; everything is imported when it is first used, so that importing the package is fast.
+
+Example:
+    >>> import babyeval
+    >>> babyeval.evaluate.__name__
+    'evaluate'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from babyeval.api import evaluate, load_results
+    from babyeval.families import RankingTask, SpanTask, ranking_item
+    from babyeval.registry import register_task
+    from babyeval.types import Item, Span
+
+_HOMES = {
+    "evaluate": "babyeval.api",
+    "load_results": "babyeval.api",
+    "register_task": "babyeval.registry",
+    "SpanTask": "babyeval.families",
+    "RankingTask": "babyeval.families",
+    "ranking_item": "babyeval.families",
+    "Item": "babyeval.types",
+    "Span": "babyeval.types",
+}
+
+__all__ = ["Item", "RankingTask", "Span", "SpanTask", "evaluate", "load_results", "ranking_item", "register_task"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name == "__version__":
+        return version("babyeval")
+    raise AttributeError(f"module 'babyeval' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

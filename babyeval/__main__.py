@@ -1,0 +1,5 @@
+"""Runs the command line as ``python -m babyeval``."""
+
+from babyeval.cli.main import main
+
+main()

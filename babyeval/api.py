@@ -1,0 +1,125 @@
+"""The Python API: evaluate a model, and load results as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from babyeval.config import RunConfig, load_config
+from babyeval.errors import UsageError
+from babyeval.models.checkpoint import Checkpoint, from_memory, open_checkpoint
+from babyeval.models.naming import parse_model
+from babyeval.progress import Quiet, Reporter
+from babyeval.records import TaskResult
+from babyeval.run.execute import execute
+from babyeval.run.plan import Plan, make_plan
+from babyeval.store import ResultStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def evaluate(
+    model: Any,
+    tasks: Sequence[str] | str = "all",
+    *,
+    tokenizer: Any = None,
+    name: str | None = None,
+    reporter: Reporter | None = None,
+    **options: Any,
+) -> list[TaskResult]:
+    """Evaluates a checkpoint, or a model that is already loaded.
+
+    Args:
+        model: ``[NAME=]PATH_OR_ID[@REV]``, or a ``transformers`` model with a vocabulary head.
+        tasks: Task and group names.
+        tokenizer: The fast tokenizer of a loaded model.
+        name: The name of a loaded model in results.
+        reporter: Shows progress; silent by default.
+        options: Fields of `babyeval.config.RunConfig`, for example ``split="mini"`` or ``out="results"``.
+
+    Returns:
+        One result per task and protocol, in the tasks' order; failed and skipped ones say why.
+
+    Raises:
+        UsageError: An option is wrong, or the model cannot be scored.
+        MissingError: The model, a permission or disk space is missing.
+
+    Example:
+        >>> results = evaluate("tiny", ["blimp"], split="mini")  # doctest: +SKIP
+        >>> results[0].headline.value  # doctest: +SKIP
+        54.5
+    """
+    if isinstance(model, str | Path):
+        config = load_config({"models": (str(model),), "tasks": tasks, **options})
+        return run_models(config, reporter or Quiet())
+    if tokenizer is None:
+        raise UsageError("A loaded model needs its tokenizer.", hint="evaluate(model, tokenizer=tokenizer, ...)")
+    config = load_config({"models": ("memory",), "tasks": tasks, **options})
+    checkpoint = from_memory(model, tokenizer, name=name, backend=config.backend)
+    return _run(config, checkpoint, reporter or Quiet(), lambda _: None)
+
+
+def run_models(config: RunConfig, reporter: Reporter, on_plan: Callable[[Plan], None] = lambda _: None) -> list[TaskResult]:
+    """Evaluates every model of a configuration, one after the other.
+
+    Args:
+        config: What to do.
+        reporter: Shows progress.
+        on_plan: Is given each model's plan before it is executed; with ``dry_run`` that is all.
+    """
+    results: list[TaskResult] = []
+    for text in config.models:
+        checkpoint = open_checkpoint(
+            parse_model(text),
+            backend=config.backend,
+            trust_remote_code=config.trust_remote_code,
+            allow_pickle=config.allow_pickle,
+            offline=config.offline,
+        )
+        results.extend(_run(config, checkpoint, reporter, on_plan))
+    return results
+
+
+def _run(config: RunConfig, checkpoint: Checkpoint, reporter: Reporter, on_plan: Callable[[Plan], None]) -> list[TaskResult]:
+    plan = make_plan(config, checkpoint, reporter)
+    try:
+        on_plan(plan)
+        return [] if config.dry_run else execute(plan)
+    finally:
+        plan.engine.close()
+
+
+def load_results(folder: str | Path = "results") -> pd.DataFrame:
+    """All scores of a results folder as a table, one row per score.
+
+    Args:
+        folder: What ``babyeval run --out`` wrote.
+
+    Returns:
+        Columns ``model``, ``revision``, ``task``, ``protocol``, ``split``, ``backend``, ``status``,
+        then the fields of `babyeval.records.Score`, ``headline`` (whether the score is one), and the
+        model's ``condition``, ``train_seed``, ``words_seen`` and ``digest``.
+
+    Raises:
+        MissingError: There is no such folder.
+        UsageError: A record is damaged.
+    """
+    import pandas as pd
+
+    rows = []
+    for result in ResultStore(Path(folder)).results():
+        common = {
+            "model": result.model.name,
+            "revision": result.model.revision,
+            "task": result.task.name,
+            "protocol": result.protocol,
+            "split": result.split,
+            "backend": result.backend,
+            "status": result.status,
+        }
+        about = {key: getattr(result.model, key) for key in ("condition", "train_seed", "words_seen", "digest")}
+        for score in result.scores:
+            rows.append({**common, **score.model_dump(), "headline": score in result.headlines, **about})
+    return pd.DataFrame(rows)

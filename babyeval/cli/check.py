@@ -1,0 +1,38 @@
+"""babyeval check: is this checkpoint sound, and what will be done with it?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def check(
+    model: Annotated[str, typer.Argument(help="[NAME=]PATH_OR_ID[@REV]")],
+    backend: Annotated[str, typer.Option(help="auto, causal, mlm or mntp.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing from the Hub.")] = False,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")] = False,
+    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Load weights in PyTorch's own format.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Look at a checkpoint: kind, tokenizer, window, sanity, and what each task will do with it."""
+    from babyeval.cli import render
+    from babyeval.models.checkpoint import open_checkpoint
+    from babyeval.models.inspect import inspect_checkpoint
+    from babyeval.models.naming import parse_model
+
+    checkpoint = open_checkpoint(
+        parse_model(model), backend=backend, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle, offline=offline
+    )
+    report = inspect_checkpoint(checkpoint, device)
+    if json:
+        render.print_json(report.as_dict())
+    else:
+        screen = render.console()
+        screen.print(render.simple_table(f"{checkpoint.name}", ("what", "found"), list(report.facts.items())))
+        screen.print(render.simple_table("Tasks", ("task", "what it will do with this model"), list(report.tasks.items())))
+        for warning in report.warnings:
+            screen.print(f"Warning: {warning}", markup=False)
+        screen.print("No problem found." if not report.warnings else f"{len(report.warnings)} warnings.")
+    raise typer.Exit(1 if report.unusable else 0)

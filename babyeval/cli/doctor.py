@@ -1,0 +1,24 @@
+"""babyeval doctor: what this machine and this installation can do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False) -> None:
+    """Look at the installation: versions, device, speed, caches, data, plug-ins."""
+    from babyeval.cli import render
+    from babyeval.diagnose import diagnose
+
+    findings, problems = diagnose()
+    if json:
+        render.print_json({"findings": findings, "problems": problems})
+    else:
+        screen = render.console()
+        screen.print(render.simple_table("This installation", ("what", "found"), list(findings.items())))
+        for problem in problems:
+            screen.print(f"Problem: {problem}", markup=False)
+        screen.print("Everything is in order." if not problems else f"{len(problems)} problems.")
+    raise typer.Exit(3 if problems else 0)

@@ -1,0 +1,158 @@
+"""How plans and results look on a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from babyeval.records import GroupHeadline, RunReport, Score, TaskResult
+from babyeval.run.plan import Plan
+
+_WIDTH_WITHOUT_TERMINAL = 130
+
+
+def console() -> Console:
+    """Standard output; wide enough for tables where there is no terminal."""
+    plain = Console(highlight=False)
+    return plain if plain.is_terminal else Console(highlight=False, width=_WIDTH_WITHOUT_TERMINAL)
+
+
+def print_json(content: Any) -> None:
+    """Prints machine-readable output."""
+    print(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def simple_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], numeric: Sequence[int] = ()) -> Table:
+    """A table without ornament; no cell is read as markup."""
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i in numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    return table
+
+
+def print_results(outcome: RunReport, out: Path) -> None:
+    """The table of results, what went wrong, and where everything lies."""
+    screen = console()
+    models = dict.fromkeys((result.model.name, result.model.revision) for result in outcome.results)
+    for name, revision in models:
+        mine = [result for result in outcome.results if (result.model.name, result.model.revision) == (name, revision)]
+        title = f"{name} ({revision}), scored as {mine[0].backend}"
+        columns = ("task", "split", "protocol", "score", "95% interval", "chance", "n", "ties", "status")
+        screen.print(simple_table(title, columns, [_result_row(result) for result in mine], (3, 4, 5, 6, 7)))
+    for result in outcome.results:
+        for line in _remarks(result):
+            screen.print(escape(line))
+    for group in outcome.groups:
+        screen.print(escape(_group_line(group)))
+    screen.print(escape(f"Records and per-item tables: {out}"))
+
+
+def _result_row(result: TaskResult) -> tuple[str, ...]:
+    score = result.headline
+    counts = result.counts
+    return (
+        result.task.name,
+        result.split,
+        result.protocol,
+        _number(score.value) if score else "-",
+        _interval(score) if score else "-",
+        _number(score.chance) if score else "-",
+        f"{counts.items:,}" if counts else "-",
+        str(counts.ties) if counts else "-",
+        result.status,
+    )
+
+
+def _interval(score: Score) -> str:
+    return f"{_number(score.ci_low)} to {_number(score.ci_high)}" if score.ci_low is not None else "undefined"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _remarks(result: TaskResult) -> list[str]:
+    """What a reader of the number must know."""
+    label = f"{result.task.name} ({result.protocol})"
+    lines = [f"{label}: {result.status}. {result.error}"] if result.error else []
+    if result.headline and result.headline.note:
+        lines.append(f"{label}: no interval, {result.headline.note}.")
+    counts = result.counts
+    if counts and counts.nan:
+        lines.append(f"{label}: {counts.nan} items with NaN scores; {result.protocol} gives them a meaning, the model has none.")
+    if counts and counts.truncated:
+        lines.append(f"{label}: in {counts.truncated} items context was cut to fit the model's window.")
+    if counts and counts.unscored:
+        lines.append(f"{label}: in {counts.unscored} items the first token was not scored, for want of a BOS token.")
+    precision = result.provenance.precision if result.provenance else None
+    if precision:
+        lines.append(
+            f"{label}: bfloat16; {precision.rescored} close decisions scored again in float32, "
+            f"{precision.audit_differs} of {precision.audited} audited ones differ."
+        )
+    return lines
+
+
+def _group_line(group: GroupHeadline) -> str:
+    label = f"{group.model}, {group.group} average ({group.protocol})"
+    if group.value is not None:
+        return f"{label}: {group.value:.2f}, mean of {len(group.tasks)} tasks, unit {' and '.join(group.units)}"
+    return f"{label}: not formed; {', '.join(group.missing)} missing"
+
+
+def plan_summary(plan: Plan) -> dict[str, Any]:
+    """A plan as plain data."""
+    missing = set(plan.engine.missing(plan.questions.queries, plan.config.dtype))
+    tasks = []
+    for planned in plan.tasks:
+        queries = plan.questions.of(planned.asked)
+        tasks.append(
+            {
+                "task": planned.task.card.name,
+                "protocol": planned.protocol.name,
+                "split": planned.split,
+                "state": planned.state,
+                "items": len(planned.items) if planned.state == "run" else None,
+                "queries": len(queries) if planned.state == "run" else None,
+                "to_compute": sum(key in missing for key in queries) if planned.state == "run" else None,
+                "files": [file.name for file in planned.source.files] if planned.source else [],
+                "reason": str(planned.error) if planned.error else None,
+            }
+        )
+    return {
+        "model": plan.model.model_dump(),
+        "backend": plan.backend,
+        "backend_reason": plan.checkpoint.choice.reason,
+        "tasks": tasks,
+        "queries": len(plan.questions.queries),
+        "to_compute": len(missing),
+    }
+
+
+def print_plan(summary: dict[str, Any]) -> None:
+    """The plan as a table."""
+    screen = console()
+    words = {"run": "will run", "kept": "done already", "not_applicable": "not applicable"}
+    rows = [
+        (
+            task["task"], task["split"], task["protocol"], words.get(task["state"], task["state"]),
+            *("-" if task[key] is None else f"{task[key]:,}" for key in ("items", "queries", "to_compute")),
+        )
+        for task in summary["tasks"]
+    ]  # fmt: skip
+    title = f"{summary['model']['name']}, scored as {summary['backend']} ({summary['backend_reason']})"
+    columns = ("task", "split", "protocol", "state", "items", "queries", "to compute")
+    screen.print(simple_table(title, columns, rows, (4, 5, 6)))
+    for task in summary["tasks"]:
+        if task["reason"]:
+            screen.print(escape(f"{task['task']}: {task['reason']}"))
+    screen.print(f"{summary['to_compute']:,} of {summary['queries']:,} distinct queries would be computed.")

@@ -1,0 +1,77 @@
+"""babyeval run: evaluate checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Text = str | None
+
+
+def run(
+    model: Annotated[list[str] | None, typer.Option("--model", help="[NAME=]PATH_OR_ID[@REV]; may be repeated.")] = None,
+    tasks: Annotated[Text, typer.Option(help="all, a group, or task names: NAME,NAME. [default: all]")] = None,
+    split: Annotated[Text, typer.Option(help="full, fast or mini (bundled). [default: full]")] = None,
+    protocol: Annotated[Text, typer.Option(help="robust, babylm-2025, babylm-2026 or all. [default: robust]")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder in the official evaluation_data layout.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Results folder. [default: results]")] = None,
+    backend: Annotated[Text, typer.Option(help="auto, causal, mlm or mntp. [default: auto]")] = None,
+    masking: Annotated[Text, typer.Option(help="For masked models: pll or word-l2r. [default: pll]")] = None,
+    dtype: Annotated[Text, typer.Option(help="float32, or bfloat16 with checks. [default: float32]")] = None,
+    device: Annotated[Text, typer.Option(help="auto, cpu or cuda. [default: auto]")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only so many items per task; such scores are never ranked.")] = None,
+    condition: Annotated[Text, typer.Option(help="Training condition of the model, for comparisons.")] = None,
+    train_seed: Annotated[int | None, typer.Option(help="Training seed of the model, for comparisons.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and stop.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Compute everything again, whatever is cached.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing from the Hub.")] = False,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that the checkpoint brings.")
+    ] = False,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Load weights stored in PyTorch's own format.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on stdout.")] = False,
+) -> None:
+    """Evaluate checkpoints: score every task, write records, print a table.
+
+    Started again, it computes only what is missing.
+
+    Example: babyeval run --model my-model --tasks blimp --split fast
+    """
+    from babyeval.api import run_models
+    from babyeval.cli import render
+    from babyeval.config import load_config
+    from babyeval.progress import reporter
+    from babyeval.run.execute import report
+    from babyeval.run.plan import Plan
+
+    given = {
+        "models": tuple(model) if model else None, "tasks": tasks, "split": split, "protocol": protocol,
+        "data_dir": data_dir, "out": out, "backend": backend, "masking": masking, "dtype": dtype, "device": device,
+        "limit": limit, "condition": condition, "train_seed": train_seed, "dry_run": dry_run or None, "fresh": fresh or None,
+        "offline": offline or None, "trust_remote_code": trust_remote_code or None, "allow_pickle": allow_pickle or None,
+    }  # fmt: skip
+    config = load_config(given)
+    plans: list[dict[str, object]] = []
+
+    def on_plan(plan: Plan) -> None:
+        if not config.dry_run:
+            return
+        plans.append(render.plan_summary(plan))
+        if not json:
+            render.print_plan(plans[-1])
+
+    results = run_models(config, reporter(), on_plan)
+    if config.dry_run:
+        if json:
+            render.print_json(plans)
+        return
+    outcome = report(config.tasks, results)
+    if json:
+        print(outcome.model_dump_json(indent=1))
+    else:
+        render.print_results(outcome, config.out)
+    raise typer.Exit(outcome.exit_code)

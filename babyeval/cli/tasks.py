@@ -1,0 +1,102 @@
+"""babyeval tasks: list, show, make and validate tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="List, show, make and validate tasks.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """All tasks, built-in and installed ones, with their groups and splits."""
+    from babyeval.cli import render
+    from babyeval.registry import list_tasks
+
+    listings = list_tasks()
+    if json:
+        render.print_json(
+            [
+                {
+                    "name": entry.name,
+                    "origin": entry.origin,
+                    "problem": entry.problem or None,
+                    "card": entry.task.card.model_dump(mode="json") if entry.task else None,
+                }
+                for entry in listings
+            ]
+        )
+        return
+    rows = []
+    for entry in listings:
+        if entry.task is None:
+            rows.append((entry.name, entry.origin, "", "", f"cannot be used: {entry.problem}"))
+        else:
+            card = entry.task.card
+            rows.append((card.name, entry.origin, ", ".join(card.groups), ", ".join(card.data), card.summary))
+    render.console().print(render.simple_table("Tasks", ("name", "from", "groups", "splits", "what it measures"), rows))
+
+
+@app.command("show")
+def show(name: str, json: Json = False) -> None:
+    """Everything about one task: its card and its README."""
+    from babyeval.cli import render
+    from babyeval.registry import get_task
+
+    task = get_task(name)
+    if json:
+        render.print_json(task.card.model_dump(mode="json"))
+        return
+    rows = [(key, _readable(value)) for key, value in task.card.model_dump(mode="json").items()]
+    screen = render.console()
+    screen.print(render.simple_table(task.card.title, ("key", "value"), rows))
+    readme = task.home / "README.md"
+    if readme.is_file():
+        from rich.markdown import Markdown
+
+        screen.print(Markdown(readme.read_text(encoding="utf-8")))
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {part['path']}" for key, part in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@app.command("new")
+def new(
+    name: str,
+    folder: Annotated[Path, typer.Option("--in", help="Where to make the package's folder.")] = Path(),
+) -> None:
+    """Make a package with a task of your own, ready to install, run and test."""
+    from babyeval.scaffold import new_task
+
+    target = new_task(name, folder)
+    print(f"Made {target}. Next:")
+    print(f"  pip install --editable {target}")
+    print(f"  babyeval tasks validate {name}")
+    print(f"  babyeval run --model PATH --tasks {name} --split mini")
+
+
+@app.command("validate")
+def validate(
+    name: str,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder in the official evaluation_data layout.")] = None,
+    json: Json = False,
+) -> None:
+    """Check a task's card, data, item ids and determinism."""
+    from babyeval.cli import render
+    from babyeval.registry import get_task
+    from babyeval.validate import validate_task
+
+    findings = validate_task(get_task(name), data_dir)
+    if json:
+        render.print_json([{"check": f.check, "state": f.state, "detail": f.detail} for f in findings])
+    else:
+        rows = [(finding.check, finding.state, finding.detail) for finding in findings]
+        render.console().print(render.simple_table(f"Checks of {name}", ("check", "state", "detail"), rows))
+    raise typer.Exit(1 if any(finding.state == "wrong" for finding in findings) else 0)

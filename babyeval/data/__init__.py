@@ -1,0 +1,1 @@
+"""Benchmark data: where it lies and how it is read."""

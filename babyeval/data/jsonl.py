@@ -1,0 +1,77 @@
+"""Reading JSON Lines with errors that name the file and the line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from babyeval.errors import DataError
+
+
+class Record(dict[str, Any]):
+    """One line of a JSONL file; asking for a field it lacks names the file and the line.
+
+    Attributes:
+        where: ``file, line n``.
+        stem: The file's name without its ending; several benchmarks use it as UID.
+        digest: Hash of the line's content, stable under reordering of its fields.
+    """
+
+    def __init__(self, content: dict[str, Any], where: str, stem: str) -> None:
+        super().__init__(content)
+        self.where = where
+        self.stem = stem
+
+    def __missing__(self, key: str) -> Any:
+        raise DataError(
+            f"The field '{key}' is missing.",
+            where=self.where,
+            hint=f"The line holds {', '.join(map(repr, self))}. Is this the task's official file?",
+        )
+
+    def text(self, key: str) -> str:
+        """The field as a non-empty string.
+
+        Raises:
+            DataError: The field is missing, is no string, or is empty.
+        """
+        value = self[key]
+        if not isinstance(value, str) or not value:
+            raise DataError(f"The field '{key}' is not a non-empty string: {value!r}.", where=self.where)
+        return value
+
+    @property
+    def digest(self) -> str:
+        content = json.dumps(self, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def read_jsonl(path: Path) -> Iterator[Record]:
+    """Yields the lines of a JSONL file as records.
+
+    Args:
+        path: A UTF-8 file with one JSON object per line; blank lines are skipped.
+
+    Raises:
+        DataError: A line is not UTF-8, not JSON (a truncated file ends so), or no object.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            where = f"{path}, line {number}"
+            try:
+                content = json.loads(line.decode("utf-8"))
+            except (UnicodeDecodeError, json.JSONDecodeError) as error:
+                ending = "" if line.endswith(b"\n") else " The file ends here without a line break: it may be truncated."
+                raise DataError(
+                    f"The line is not valid JSON ({error}).{ending}",
+                    where=where,
+                    hint="Get the file again from its source.",
+                ) from error
+            if not isinstance(content, dict):
+                raise DataError(f"The line holds a {type(content).__name__}, not an object.", where=where)
+            yield Record(content, where, path.stem)

@@ -1,0 +1,61 @@
+"""The material of the demo: a tiny checkpoint made on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from babyeval.data.jsonl import read_jsonl
+from babyeval.data.lookup import find_data
+from babyeval.registry import list_tasks
+
+_SEED = 0
+_VOCABULARY = 512
+
+
+def make_tiny_model(folder: Path) -> Path:
+    """Writes a Llama of random weights with a tokenizer trained on the bundled sentences.
+
+    Args:
+        folder: Where to write it; a checkpoint that is there already is taken as it is.
+    """
+    if (folder / "model.safetensors").is_file():
+        return folder
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = _train_tokenizer()
+    torch.manual_seed(_SEED)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=128, bos_token_id=0, eos_token_id=1, pad_token_id=1, tie_word_embeddings=True,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config)
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+    return folder
+
+
+def _train_tokenizer():  # type: ignore[no-untyped-def]  # transformers' tokenizer classes are untyped
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=_VOCABULARY, special_tokens=["<s>", "</s>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )  # fmt: skip
+    tokenizer.train_from_iterator(_bundled_sentences(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+
+
+def _bundled_sentences() -> Iterator[str]:
+    for listing in list_tasks():
+        if listing.task and "mini" in listing.task.card.data:
+            source = find_data(listing.task.card, listing.task.home, "mini", None)
+            for file in source.files:
+                for record in read_jsonl(file.path):
+                    yield from (value for value in record.values() if isinstance(value, str) and " " in value)

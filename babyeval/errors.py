@@ -1,0 +1,73 @@
+"""Errors a user can act on: each says what happened, where, and what to do next."""
+
+from __future__ import annotations
+
+
+class BabyevalError(Exception):
+    """Base of all errors that reach the user without a traceback.
+
+    Args:
+        what: What happened, as one sentence.
+        where: The file, line, item, model or option it is about.
+        hint: What to do next.
+
+    Attributes:
+        exit_code: The process's exit status when the error ends a command
+            (1 a task failed, 2 wrong usage, 3 something is missing).
+
+    Example:
+        >>> print(UsageError("Unknown task 'blmp'.", hint="Did you mean 'blimp'?"))
+        Unknown task 'blmp'.
+          What next: Did you mean 'blimp'?
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  Where: {self.where}")
+        if self.hint:
+            lines.append(f"  What next: {self.hint}")
+        return "\n".join(lines)
+
+
+class UsageError(BabyevalError):
+    """The command, the configuration or the combination of options is wrong."""
+
+    exit_code = 2
+
+
+class MissingError(BabyevalError):
+    """Something needed is not there: a file, a library, a permission, disk space."""
+
+    exit_code = 3
+
+
+class DataMissing(MissingError):
+    """A task's data is not in any of the places that were looked at."""
+
+
+class DataError(BabyevalError):
+    """A data file is there but wrong: malformed, truncated, lacking a field."""
+
+
+class ModelError(BabyevalError):
+    """The model gives something that cannot be scored, such as NaN."""
+
+
+def disk_error(error: OSError, where: str) -> MissingError:
+    """Turns a failed write into an error with the reason and the way out."""
+    reason = error.strerror or str(error)
+    return MissingError(
+        f"Could not write: {reason}.",
+        where=where,
+        hint="Free some space or choose another place (--out for results, BABYEVAL_CACHE for "
+        "the row cache), then start the same command again: finished work is kept.",
+    )

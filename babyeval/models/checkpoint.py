@@ -1,0 +1,211 @@
+"""A checkpoint: its facts are read at once, its weights only when something must be computed."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from babyeval.errors import MissingError, UsageError
+from babyeval.models.digest import folder_digest, loaded_digest, parameter_count, weight_files
+from babyeval.models.kind import MASKED_BACKENDS, Backend, KindChoice, context_window, detect_backend
+from babyeval.models.locate import locate
+from babyeval.models.naming import ModelRef, default_name
+from babyeval.models.tokenizer import TokenizerFacts, load_tokenizer, require_fast, tokenizer_facts
+
+if TYPE_CHECKING:
+    import torch
+
+_TRAINING_FILE = "babyeval.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model to be evaluated.
+
+    Attributes:
+        name: Its name in results.
+        source: What the user named: a folder, a Hub id, or ``memory``.
+        revision: The Hub revision, else ``main``.
+        commit: The commit a Hub revision stands for.
+        folder: Where its files lie; None for a model in memory.
+        digest: Digest of weights, configuration and tokenizer.
+        config: Its ``transformers`` configuration.
+        tokenizer: Its fast tokenizer.
+        choice: The backend and why.
+        training: What the trainers wrote about it (`babyeval.json`), empty for others.
+        trust_remote_code: Whether its own code may run.
+        allow_pickle: Whether weights may come from PyTorch's own format.
+        loaded: The model itself, if it came from memory.
+    """
+
+    name: str
+    source: str
+    revision: str
+    commit: str | None
+    folder: Path | None
+    digest: str
+    config: Any
+    tokenizer: Any
+    choice: KindChoice
+    training: dict[str, Any] = field(default_factory=dict)
+    trust_remote_code: bool = False
+    allow_pickle: bool = False
+    loaded: torch.nn.Module | None = None
+
+    @property
+    def backend(self) -> Backend:
+        return self.choice.backend
+
+    @cached_property
+    def facts(self) -> TokenizerFacts:
+        """What the tokenizer adds around a text."""
+        return tokenizer_facts(self.tokenizer)
+
+    @cached_property
+    def window(self) -> int | None:
+        """The most tokens it takes at once."""
+        return context_window(self.config, self.tokenizer)
+
+    @cached_property
+    def parameters(self) -> int | None:
+        """Number of parameters, if known without loading the weights."""
+        if self.loaded is not None:
+            return sum(weight.numel() for weight in self.loaded.parameters())
+        return parameter_count(self.folder) if self.folder else None
+
+    @property
+    def words_seen(self) -> int | None:
+        """Words of training, from the trainers' file, else from a revision or folder like ``chck_10M``."""
+        if (stated := self.training.get("words_seen")) is not None:
+            return int(stated)
+        return words_in_name(self.revision) or words_in_name(Path(self.source).name)
+
+
+def words_in_name(name: str) -> int | None:
+    """Number of words that a checkpoint's name states.
+
+    Example:
+        >>> words_in_name("chck_10M"), words_in_name("main")
+        (10000000, None)
+    """
+    match = re.search(r"(\d+(?:\.\d+)?)([KMB])(?![A-Za-z0-9])", name)
+    return int(float(match[1]) * {"K": 1e3, "M": 1e6, "B": 1e9}[match[2]]) if match and name.startswith("chck") else None
+
+
+def open_checkpoint(
+    ref: ModelRef, *, backend: str = "auto", trust_remote_code: bool = False, allow_pickle: bool = False, offline: bool = False
+) -> Checkpoint:
+    """Reads everything about a checkpoint except its weights.
+
+    Raises:
+        MissingError: It is not there, has no weights, or no tokenizer.
+        UsageError: Its kind cannot be told, its tokenizer is slow or broken, it needs its own
+            code, or the backend does not fit.
+    """
+    folder, commit = locate(ref, offline=offline, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
+    config = _read_config(folder, trust_remote_code)
+    _require_weights(folder, allow_pickle)
+    training = _read_training(folder)
+    choice = detect_backend(config, backend)
+    tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
+    name = ref.name or default_name(
+        ref.source, local=ref.is_local, condition=training.get("condition"), seed=training.get("seed")
+    )
+    checkpoint = Checkpoint(
+        name=name, source=ref.source, revision=ref.revision or "main", commit=commit, folder=folder,
+        digest=folder_digest(folder), config=config, tokenizer=tokenizer, choice=choice, training=training,
+        trust_remote_code=trust_remote_code, allow_pickle=allow_pickle,
+    )  # fmt: skip
+    require_mask_token(checkpoint)
+    return checkpoint
+
+
+def from_memory(model: torch.nn.Module, tokenizer: Any, *, name: str | None = None, backend: str = "auto") -> Checkpoint:
+    """Wraps a model that is already loaded.
+
+    Raises:
+        UsageError: Its kind cannot be told, its tokenizer is slow, or the backend does not fit.
+    """
+    require_fast(tokenizer, "the tokenizer that was passed")
+    config: Any = model.config
+    checkpoint = Checkpoint(
+        name=name or type(model).__name__, source="memory", revision="main", commit=None, folder=None,
+        digest=loaded_digest(model, tokenizer), config=config, tokenizer=tokenizer,
+        choice=detect_backend(config, backend), loaded=model,
+    )  # fmt: skip
+    require_mask_token(checkpoint)
+    return checkpoint
+
+
+def require_mask_token(checkpoint: Checkpoint) -> None:
+    """Refuses a masked backend for a tokenizer without a mask token.
+
+    Raises:
+        UsageError: There is no mask token.
+    """
+    if checkpoint.backend in MASKED_BACKENDS and checkpoint.facts.mask is None:
+        raise UsageError(
+            f"The backend '{checkpoint.backend}' needs a mask token, and the tokenizer of '{checkpoint.name}' defines none.",
+            where=f"backend {checkpoint.backend}: {checkpoint.choice.reason}",
+            hint="Use --backend causal if it is a left-to-right model, else add the mask token it was trained with.",
+        )
+
+
+def _read_config(folder: Path, trust_remote_code: bool) -> Any:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise MissingError(
+            "This folder is no Hugging Face checkpoint: it has no config.json.", where=str(folder), hint=_children_hint(folder)
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UsageError(f"The checkpoint's config.json is not valid JSON ({error}).", where=str(path)) from error
+    from transformers import CONFIG_MAPPING, AutoConfig
+
+    if "auto_map" in content and content.get("model_type") not in CONFIG_MAPPING and not trust_remote_code:
+        raise UsageError(
+            "This checkpoint brings its own Python code, which would run with your rights.",
+            where=f"{path}: auto_map {content['auto_map']}",
+            hint="Read that code; if you trust it, add --trust-remote-code.",
+        )
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except Exception as error:  # any failure of the library over this file means the same to the user
+        raise UsageError(
+            f"transformers cannot read the configuration: {str(error).strip().splitlines()[0]}",
+            where=str(path),
+            hint="Is 'model_type' right, and is your transformers new enough for it?",
+        ) from error
+
+
+def _require_weights(folder: Path, allow_pickle: bool) -> None:
+    files = weight_files(folder)
+    if not files:
+        raise MissingError("The checkpoint has no weights.", where=f"{folder}/*.safetensors", hint=_children_hint(folder))
+    if files[0].suffix != ".safetensors" and not allow_pickle:
+        raise UsageError(
+            "The weights are stored in PyTorch's own format, not as safetensors.",
+            where=str(files[0]),
+            hint="Convert them (model.save_pretrained(folder) writes safetensors), or add --allow-pickle if you trust the file.",
+        )
+
+
+def _read_training(folder: Path) -> dict[str, Any]:
+    path = folder / _TRAINING_FILE
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UsageError(f"{_TRAINING_FILE} is not valid JSON ({error}).", where=str(path)) from error
+    return content if isinstance(content, dict) else {}
+
+
+def _children_hint(folder: Path) -> str:
+    inside = sorted(child.name for child in folder.iterdir() if (child / "config.json").is_file())
+    return f"It holds checkpoints: {', '.join(inside[:8])}. Name one of them." if inside else "Is this the right folder?"

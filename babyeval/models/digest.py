@@ -1,0 +1,56 @@
+"""Digests that say whether two checkpoints are the same."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+# Besides the weights, whatever changes an answer: the architecture, the tokenizer, custom code.
+_PATTERNS = ("config.json", "tokenizer*.json", "tokenizer.model", "vocab*", "merges.txt", "special_tokens_map.json", "*.py")
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold weights, safetensors only if there are any."""
+    return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+
+
+def folder_digest(folder: Path) -> str:
+    """Digest of a checkpoint folder: weights, configuration, tokenizer and code."""
+    paths = {path for pattern in _PATTERNS for path in folder.glob(pattern)} | set(weight_files(folder))
+    total = hashlib.sha256()
+    for path in sorted(paths):
+        with path.open("rb") as file:
+            total.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def loaded_digest(model: torch.nn.Module, tokenizer: Any) -> str:
+    """Digest of a model in memory together with its tokenizer."""
+    import torch
+
+    total = hashlib.sha256(repr(sorted(model.config.to_dict().items(), key=str)).encode())  # type: ignore[union-attr,operator]
+    total.update(tokenizer.backend_tokenizer.to_str().encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def parameter_count(folder: Path) -> int | None:
+    """Number of stored parameters, read from the headers; None without safetensors."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        return None
+    import math
+
+    from safetensors import safe_open
+
+    count = 0
+    for path in files:
+        with safe_open(path, framework="numpy") as weights:
+            count += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return count

@@ -1,0 +1,134 @@
+"""Looking at a checkpoint: what it is, whether it is sound, and how it will be scored."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from babyeval.models.checkpoint import Checkpoint
+from babyeval.models.kind import Backend
+from babyeval.protocols import PROTOCOLS
+from babyeval.registry import list_tasks
+from babyeval.scoring.encode import Encoder
+from babyeval.types import Span
+
+# Plain sentences of our own; any model that was trained on English should expect them.
+_SENTENCES = (
+    "The dog ran across the road and into the garden.",
+    "She put the cup on the table and looked out of the window.",
+    "We are going to the park because the sun is shining.",
+    "He said that he would come back in the morning.",
+)
+
+
+@dataclass(slots=True)
+class Inspection:
+    """What was found.
+
+    Attributes:
+        facts: Plain statements, in order.
+        tasks: For each task, what it will do with the model.
+        warnings: What a user should look into.
+        unusable: True if the model gives no finite numbers.
+    """
+
+    facts: dict[str, str] = field(default_factory=dict)
+    tasks: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    unusable: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def inspect_checkpoint(checkpoint: Checkpoint, device: str = "auto") -> Inspection:
+    """Looks at a checkpoint and scores a few sentences with it.
+
+    Raises:
+        UsageError: The weights cannot be loaded, or the model looks ahead.
+    """
+    found = Inspection()
+    facts = checkpoint.facts
+    found.facts = {
+        "backend": f"{checkpoint.backend}, because {checkpoint.choice.reason}; --backend overrides it",
+        "parameters": f"{checkpoint.parameters:,}" if checkpoint.parameters else "unknown",
+        "digest": checkpoint.digest[:16],
+        "window": f"{checkpoint.window} tokens" if checkpoint.window else "no limit stated",
+        "vocabulary": f"{facts.size:,} ids",
+        "around a text": f"{_names(checkpoint, facts.prefix)} ... {_names(checkpoint, facts.suffix)}",
+        "first token": _first_token(checkpoint),
+    }
+    if checkpoint.training:
+        found.facts["trained as"] = f"{checkpoint.training.get('condition')}, seed {checkpoint.training.get('seed')}"
+    _check_tokenizer(checkpoint, found)
+    _check_scores(checkpoint, device, found)
+    for listing in list_tasks():
+        found.tasks[listing.name] = _what(checkpoint.backend) if listing.task else f"cannot be used: {listing.problem}"
+    return found
+
+
+def _names(checkpoint: Checkpoint, ids: tuple[int, ...]) -> str:
+    return " ".join(checkpoint.tokenizer.convert_ids_to_tokens(list(ids))) or "nothing"
+
+
+def _first_token(checkpoint: Checkpoint) -> str:
+    """How the start of a sentence is treated (D9)."""
+    if checkpoint.backend == "mlm":
+        return "scored like every other"
+    if checkpoint.facts.prefix:
+        return f"scored given {_names(checkpoint, checkpoint.facts.prefix)}, under every protocol"
+    second = checkpoint.facts.eos if checkpoint.backend == "causal" else checkpoint.facts.cls
+    front = checkpoint.facts.bos if checkpoint.facts.bos is not None else second
+    if front is None:
+        return "never scored: the tokenizer defines neither BOS nor EOS"
+    return f"robust puts {_names(checkpoint, (front,))} in front and scores it; the official protocols leave it unscored (D9)"
+
+
+def _check_tokenizer(checkpoint: Checkpoint, found: Inspection) -> None:
+    tokenizer = checkpoint.tokenizer
+    for sentence in _SENTENCES:
+        ids = tokenizer(sentence, add_special_tokens=False)["input_ids"]
+        if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids:
+            found.warnings.append(f"The tokenizer does not know a part of plain English text: {sentence!r}.")
+        elif len(ids) > len(sentence) * 0.8:
+            found.warnings.append(f"The tokenizer cuts English into single letters ({len(ids)} tokens for {len(sentence)} letters).")
+        else:
+            continue
+        return
+
+
+def _check_scores(checkpoint: Checkpoint, device: str, found: Inspection) -> None:
+    from babyeval.scoring.batching import Work
+    from babyeval.scoring.engine import Engine
+
+    policy = PROTOCOLS["robust"].encoding
+    encoder = Encoder(checkpoint.tokenizer, checkpoint.facts, checkpoint.backend, policy, checkpoint.window)
+    engine = Engine(checkpoint, device=device)
+    queries = {q.key(engine.salt): q for encoded in encoder.encode([Span(s) for s in _SENTENCES]) for q in encoded.queries}
+    answers = engine.compute_unsaved(queries)
+    values = [value for row in answers.values() for value in row]
+    work = engine.works.get("float32", Work())
+    found.facts["prefix sharing"] = "proven on this model" if work.path == "trie" else f"not used: {work.path}"
+    engine.close()
+    if not values or not all(map(math.isfinite, values)):
+        found.unusable = True
+        found.warnings.append("The model gives NaN or infinite log-probabilities: its weights are damaged or training diverged.")
+        return
+    surprisal = -sum(values) / len(values)
+    uniform = math.log(checkpoint.facts.size)
+    found.facts["mean surprisal"] = f"{surprisal:.2f} nats per token on four plain sentences (guessing: {uniform:.2f})"
+    if surprisal > 0.95 * uniform:
+        found.warnings.append(
+            f"The model predicts plain English no better than chance ({surprisal:.2f} against {uniform:.2f} nats): "
+            "untrained weights, or a tokenizer that is not its own."
+        )
+
+
+def _what(backend: Backend) -> str:
+    ways = {
+        "causal": "each token is scored given what stands before it",
+        "mlm": "each token is masked in turn and scored given both sides (pseudo-log-likelihood)",
+        "mntp": "each token is masked in turn and read one position before it",
+    }
+    return ways[backend]

@@ -1,0 +1,86 @@
+"""How a model is named: on the command line, in records, and as a folder."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from babyeval.errors import UsageError
+
+# Folder names that say nothing without their parent's.
+_GENERIC = re.compile(r"^(checkpoint-\d+|chck_\w+|final|model|output|best|last|main)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A model as the user wrote it.
+
+    Attributes:
+        name: The name given as ``NAME=``, if any.
+        source: A local folder, or an id on the Hub.
+        revision: The Hub revision given as ``@REV``, if any.
+    """
+
+    name: str | None
+    source: str
+    revision: str | None
+
+    @property
+    def is_local(self) -> bool:
+        return Path(self.source).exists()
+
+
+def parse_model(text: str) -> ModelRef:
+    """Splits ``[NAME=]PATH_OR_ID[@REV]``; an existing path is taken whole.
+
+    Raises:
+        UsageError: Nothing stands behind the name, or a local folder is given a revision (D36).
+
+    Example:
+        >>> parse_model("small=org/model@chck_10M")
+        ModelRef(name='small', source='org/model', revision='chck_10M')
+    """
+    if Path(text).exists():
+        return ModelRef(None, text, None)
+    name, equals, source = text.rpartition("=")
+    if not source or (equals and not name):
+        raise UsageError(f"'{text}' names no model.", hint="Write --model PATH, --model ORG/NAME or --model NAME=PATH.")
+    revision = None
+    if not Path(source).exists():
+        source, _, revision = source.partition("@")
+        if revision and Path(source).exists():
+            raise UsageError(
+                f"The local folder '{source}' has no revisions, so '@{revision}' would be ignored.",
+                hint=f"Name the folder of that checkpoint instead, for example {source}/{revision}.",
+            )
+    return ModelRef(name or None, source, revision or None)
+
+
+def default_name(source: str, *, local: bool, condition: str | None, seed: int | None) -> str:
+    """The name of a model that was given none.
+
+    Example:
+        >>> default_name("org/model", local=False, condition=None, seed=None)
+        'org__model'
+        >>> default_name("runs/base/checkpoint-1000", local=True, condition=None, seed=None)
+        'base__checkpoint-1000'
+    """
+    if not local:
+        return source.replace("/", "__")
+    if condition is not None:
+        return condition if seed is None else f"{condition}-seed_{seed}"
+    path = Path(source).resolve()
+    return f"{path.parent.name}__{path.name}" if _GENERIC.match(path.name) and path.parent.name else path.name
+
+
+def folder_name(name: str) -> str:
+    """A name made safe as one path component; other names give other folders.
+
+    Example:
+        >>> folder_name("size: 10M/a")
+        'size%3A%2010M%2Fa'
+    """
+    encoded = quote(name, safe="+,@=")
+    return encoded.replace(".", "%2E") if set(encoded) <= {"."} else encoded

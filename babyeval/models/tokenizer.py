@@ -1,0 +1,117 @@
+"""Loading a tokenizer and finding out what it adds around a text."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from babyeval.errors import BabyevalError, MissingError, UsageError
+
+_PROBE_TEXT = "The cat sat."
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerFacts:
+    """What scoring has to know about a tokenizer.
+
+    Attributes:
+        size: Number of ids, added tokens included.
+        bos: Id of the beginning-of-sequence token.
+        eos: Id of the end-of-sequence token.
+        cls: Id of the classification token.
+        mask: Id of the mask token.
+        pad: Id used for padding; any id does, since padding is masked out.
+        prefix: Special ids that it puts before a text.
+        suffix: Special ids that it puts behind a text.
+    """
+
+    size: int
+    bos: int | None
+    eos: int | None
+    cls: int | None
+    mask: int | None
+    pad: int
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
+    """Opens the tokenizer of a checkpoint folder.
+
+    Raises:
+        MissingError: The folder holds no tokenizer.
+        UsageError: It has no character offsets (a slow tokenizer), or cannot be read.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    names = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model")
+    if not any((folder / name).is_file() for name in names):
+        raise MissingError(
+            "The folder holds no tokenizer.",
+            where=str(folder),
+            hint="Copy tokenizer.json and tokenizer_config.json of the model's tokenizer beside its weights.",
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except Exception as first:  # AutoTokenizer fails in many ways; the plain file often still loads (as official 2026)
+        try:
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+        except Exception:
+            raise UsageError(
+                "The tokenizer cannot be opened.",
+                where=f"{folder}: {type(first).__name__}: {str(first).strip().splitlines()[:1]}",
+                hint="Is tokenizer.json complete? Save it again with tokenizer.save_pretrained(folder).",
+            ) from first
+    require_fast(tokenizer, str(folder))
+    return tokenizer
+
+
+def require_fast(tokenizer: Any, where: str) -> None:
+    """Refuses a tokenizer that cannot say which characters a token stands for.
+
+    Raises:
+        UsageError: The tokenizer is slow.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise UsageError(
+            f"The tokenizer ({type(tokenizer).__name__}) is slow: it gives no character offsets, "
+            "so the scored part of a sentence cannot be found.",
+            where=where,
+            hint="Convert it once to a fast one: transformers.convert_slow_tokenizer, then save_pretrained.",
+        )
+
+
+def tokenizer_facts(tokenizer: Any) -> TokenizerFacts:
+    """Looks at what the tokenizer does to a short text.
+
+    Raises:
+        UsageError: The tokenizer gives no tokens for plain English text.
+    """
+    try:
+        encoded = tokenizer(_PROBE_TEXT, return_special_tokens_mask=True)
+        ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
+    except Exception as error:  # a broken tokenizer fails in any way
+        raise _broken(f"{type(error).__name__}: {error}") from error
+    if all(special):
+        raise _broken(f"no tokens for the text {_PROBE_TEXT!r}")
+    first = special.index(0)
+    last = len(special) - special[::-1].index(0)
+    pad = next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.cls_token_id) if i is not None), 0)
+    return TokenizerFacts(
+        size=len(tokenizer),
+        bos=tokenizer.bos_token_id,
+        eos=tokenizer.eos_token_id,
+        cls=tokenizer.cls_token_id,
+        mask=tokenizer.mask_token_id,
+        pad=pad,
+        prefix=tuple(ids[:first]),
+        suffix=tuple(ids[last:]),
+    )
+
+
+def _broken(reason: str) -> BabyevalError:
+    return UsageError(f"The tokenizer is broken: {reason}.", hint="Save it again with tokenizer.save_pretrained(folder).")

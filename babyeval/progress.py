@@ -1,0 +1,91 @@
+"""Showing progress: a bar with rate and time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+Advance = Callable[[int], None]
+_LINE_EVERY_SECONDS = 10.0
+
+
+class Reporter(Protocol):
+    """Where a run says what it is doing."""
+
+    def bar(self, label: str, total: int) -> contextlib.AbstractContextManager[Advance]:
+        """Opens a progress bar; the returned function moves it on."""
+
+    def note(self, text: str) -> None:
+        """Says one sentence."""
+
+
+class Quiet:
+    """Says nothing."""
+
+    def bar(self, label: str, total: int) -> contextlib.AbstractContextManager[Advance]:
+        return contextlib.nullcontext(lambda _: None)
+
+    def note(self, text: str) -> None:
+        return None
+
+
+class Lines:
+    """Plain lines on stderr, one every few seconds."""
+
+    @contextlib.contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Advance]:
+        start = last = time.monotonic()
+        done = 0
+        self.note(f"{label}: {total:,} rows")
+
+        def advance(count: int) -> None:
+            nonlocal done, last
+            done += count
+            now = time.monotonic()
+            if now - last >= _LINE_EVERY_SECONDS and done < total:
+                last = now
+                rate = done / (now - start)
+                self.note(f"{label}: {done:,} of {total:,} rows, {rate:,.0f} rows/s, {(total - done) / rate:,.0f} s left")
+
+        yield advance
+        self.note(f"{label}: done, {done:,} rows in {time.monotonic() - start:.1f} s")
+
+    def note(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+class Bars:
+    """Moving bars on a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
+
+    @contextlib.contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Advance]:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        columns = (
+            *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+            *(TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()),
+        )
+        with Progress(*columns, console=self._console) as progress:
+            task = progress.add_task(label, total=total, rate="")
+
+            def advance(count: int) -> None:
+                speed = progress.tasks[0].speed
+                progress.update(task, advance=count, rate=f"{speed:,.0f} rows/s" if speed else "")
+
+            yield advance
+
+    def note(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False)
+
+
+def reporter() -> Reporter:
+    """Bars on a terminal, lines elsewhere."""
+    return Bars() if sys.stderr.isatty() else Lines()

@@ -1,0 +1,249 @@
+"""The records that a run writes and everything else reads: typed, versioned, self-explaining."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from babyeval.card import TaskCard
+
+SCHEMA_VERSION = 1
+Status = Literal["done", "failed", "skipped", "not_applicable"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+
+class Score(_Record):
+    """One number and what it means; undefined values are null with a note, never 0.
+
+    Attributes:
+        metric: For example ``accuracy``; with group and subset it is unique in a record.
+        subset: The official UID or group value verbatim; empty for the whole.
+        group: What kind of subset it is: empty (whole), ``uid``, ``field`` ...
+        value: Percent for accuracies, unrounded.
+        unit: Unit of value, se and interval.
+        higher_is_better: Direction.
+        estimator: ``macro``: mean of subset means; ``micro``: mean over items.
+        n: Number of items.
+        n_clusters: Number of independent clusters of items.
+        se: Standard error.
+        se_method: How the error was made.
+        ci_low: Lower end of the interval.
+        ci_high: Upper end of the interval.
+        ci_level: Coverage that the interval aims at.
+        chance: Expected value of a guessing model.
+        note: Why something is null.
+    """
+
+    metric: str
+    subset: str = ""
+    group: str = ""
+    value: float | None
+    unit: str
+    higher_is_better: bool = True
+    estimator: Literal["macro", "micro"]
+    n: int
+    n_clusters: int
+    se: float | None
+    se_method: str
+    ci_low: float | None
+    ci_high: float | None
+    ci_level: float = 0.95
+    chance: float | None
+    note: str | None = None
+
+
+class ModelInfo(_Record):
+    """Which model a record is about; ``digest`` decides whether two are the same."""
+
+    name: str
+    source: str
+    revision: str
+    commit: str | None = None
+    digest: str
+    parameters: int | None
+    kind: str
+    condition: str | None = None
+    train_seed: int | None = None
+    words_seen: int | None = None
+    parent_digest: str | None = None
+
+
+class ItemsRef(_Record):
+    """The table of per-item outcomes beside the record."""
+
+    path: str
+    rows: int
+    sha256: str
+
+
+class FileInfo(_Record):
+    """A data file that was read."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+class DataInfo(_Record):
+    """The data behind a record; ``digest`` covers names and contents of all files."""
+
+    split: str
+    digest: str
+    files: tuple[FileInfo, ...]
+
+
+class Counts(_Record):
+    """What happened to the items that a reader should know.
+
+    Attributes:
+        items: Number of items.
+        ties: Items in which candidates share the highest score (D1).
+        nan: Items with a candidate whose score is not a number (D2).
+        truncated: Items with a span whose context was cut to fit the window (D40).
+        unscored: Items with a token that could not be scored for want of a BOS (D9).
+    """
+
+    items: int
+    ties: int
+    nan: int
+    truncated: int
+    unscored: int
+
+
+class Precision(_Record):
+    """What was done about rounding when scores were computed in bfloat16.
+
+    Attributes:
+        sampled: Items computed in both precisions.
+        error_p999: 99.9th percentile of the error of their margins, in nats; null if the model
+            gives no finite scores in bfloat16, so that everything was scored again.
+        threshold: Items with a smaller margin were scored again in float32.
+        rescored: Number of those items.
+        audited: Further items computed in float32 to check the rest.
+        audit_differs: How many of them are decided otherwise.
+    """
+
+    sampled: int
+    error_p999: float | None
+    threshold: float | None
+    rescored: int
+    audited: int
+    audit_differs: int
+
+
+class Provenance(_Record):
+    """How the numbers came about."""
+
+    babyeval: str
+    protocol_version: int
+    scoring_version: int
+    dtype: str
+    masking: str
+    device: str | None
+    attention: str | None
+    path: str
+    split_head: bool | None
+    window: int | None
+    truncation: str
+    python: str
+    platform: str
+    libraries: dict[str, str]
+    precision: Precision | None = None
+    finished: str
+
+
+class Timing(_Record):
+    """What it cost; rows are shared by all tasks and protocols of a run.
+
+    Attributes:
+        seconds: Wall time of the whole run up to this record.
+        rows_computed: Queries put through the model in this run.
+        rows_cached: Queries answered by the cache.
+        positions: Positions put through the model, padding included.
+        trie_nodes: Distinct prefixes behind them.
+    """
+
+    seconds: float
+    rows_computed: int
+    rows_cached: int
+    positions: int
+    trie_nodes: int
+
+
+class TaskResult(_Record):
+    """One task, one model, one split, one protocol."""
+
+    schema_version: int = SCHEMA_VERSION
+    status: Status
+    error: str | None = None
+    task: TaskCard
+    model: ModelInfo
+    protocol: str
+    split: str
+    backend: str
+    headlines: tuple[Score, ...] = ()
+    scores: tuple[Score, ...] = ()
+    counts: Counts | None = None
+    items: ItemsRef | None = None
+    data: DataInfo | None = None
+    provenance: Provenance | None = None
+    timing: Timing | None = None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def headline(self) -> Score | None:
+        """The first of the headlines."""
+        return self.headlines[0] if self.headlines else None
+
+
+class GroupHeadline(_Record):
+    """The mean of a group's headlines, as the official suites form it.
+
+    Attributes:
+        group: For example ``zero-shot``.
+        protocol: Which protocol's list of tasks was averaged.
+        value: The unweighted mean, null while a task is missing.
+        tasks: Tasks in the mean.
+        missing: Tasks that it lacks.
+        units: The units that it mixes.
+    """
+
+    group: str
+    model: str
+    protocol: str
+    value: float | None
+    tasks: tuple[str, ...]
+    missing: tuple[str, ...]
+    units: tuple[str, ...]
+
+
+class RunReport(BaseModel):
+    """What a run prints as JSON."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    status: Literal["done", "failed", "incomplete"]
+    exit_code: int
+    results: tuple[TaskResult, ...]
+    groups: tuple[GroupHeadline, ...] = ()
+    notes: tuple[str, ...] = Field(default=())
+
+
+def load_result(text: str) -> TaskResult:
+    """Reads a record; what is derived from other fields is derived anew.
+
+    Raises:
+        ValueError: It is no record, or one of a later schema.
+    """
+    import json
+
+    content: dict[str, Any] = json.loads(text)
+    if content.get("schema_version", 0) > SCHEMA_VERSION:
+        raise ValueError(f"the record's schema {content['schema_version']} is newer than this babyeval ({SCHEMA_VERSION})")
+    content.pop("headline", None)
+    return TaskResult.model_validate(content)

@@ -1,0 +1,195 @@
+"""Executing a plan: answers become outcomes, scores and records, task by task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from babyeval.errors import BabyevalError, MissingError
+from babyeval.protocols import PROTOCOLS
+from babyeval.records import Counts, DataInfo, FileInfo, GroupHeadline, Precision, RunReport, TaskResult, Timing
+from babyeval.run.aggregate import accuracy_scores
+from babyeval.run.plan import Plan, PlannedTask, unexpected
+from babyeval.run.precision import Rows, checked_rows, rows_of
+from babyeval.run.provenance import provenance
+from babyeval.types import Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def execute(plan: Plan) -> list[TaskResult]:
+    """Runs what has to be run and writes its records.
+
+    Returns:
+        One result per planned task, in the plan's order.
+
+    Raises:
+        UsageError: The model cannot be scored at all.
+        MissingError: Something that all tasks need is missing: disk space, memory, a permission.
+    """
+    start = time.monotonic()
+    running = plan.running()
+    rows = _all_rows(plan, running)
+    done = {
+        id(planned): _finish(plan, planned, found, precision, start)
+        for planned, (found, precision) in zip(running, rows, strict=True)
+    }
+    return [done.get(id(planned)) or _not_run(plan, planned) for planned in plan.tasks]
+
+
+def _all_rows(plan: Plan, running: Sequence[PlannedTask]) -> list[tuple[Rows, Precision | None]]:
+    """Rows of each task: all questions at once, so that tasks share prefixes and batches."""
+    coarse = [p for p in running if plan.config.dtype == "bfloat16" and p.task.decides]
+    exact = [p for p in running if p not in coarse]
+    found: dict[int, tuple[Rows, Precision | None]] = {}
+    if exact:
+        wanted = {key: query for planned in exact for key, query in plan.questions.of(planned.asked).items()}
+        answers = plan.engine.answer(wanted, "float32", plan.model.name)
+        found.update({id(planned): (rows_of(planned, answers), None) for planned in exact})
+    if coarse:
+        for planned, result in zip(coarse, checked_rows(plan, coarse), strict=True):
+            found[id(planned)] = result
+    return [found[id(planned)] for planned in running]
+
+
+def _finish(plan: Plan, planned: PlannedTask, rows: Rows, precision: Precision | None, start: float) -> TaskResult:
+    try:
+        outcomes = planned.task.outcomes(planned.items, rows, planned.protocol)
+        scores = accuracy_scores(planned.task.card, planned.items, outcomes)
+    except BabyevalError as error:
+        return _record_failure(plan, planned, error)
+    except Exception as error:  # a plug-in's own code may fail in any way
+        return _record_failure(plan, planned, unexpected(planned.task.card.name, error))
+    table = items_table(planned, rows, outcomes)
+    assert planned.source is not None
+    files = tuple(FileInfo(name=file.name, sha256=file.sha256, size=file.size) for file in planned.source.files)
+    result = TaskResult(
+        **_identity(plan, planned),
+        status="done",
+        headlines=(scores[0],),
+        scores=tuple(scores),
+        counts=_counts(rows, outcomes),
+        data=DataInfo(split=planned.source.split, digest=planned.source.digest, files=files),
+        provenance=provenance(plan, planned, precision),
+        timing=_timing(plan, start),
+    )
+    return plan.store.write(result, table)
+
+
+def items_table(planned: PlannedTask, rows: Rows, outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """One line per item: what was compared and what came of it; it holds no text of the benchmark."""
+    import pandas as pd
+
+    columns: dict[str, list[Any]] = {
+        "item_id": [item.id for item in planned.items],
+        "subset": [item.subset for item in planned.items],
+        "cluster": [item.cluster for item in planned.items],
+        "gold": [item.gold for item in planned.items],
+        "value": [outcome.value for outcome in outcomes],
+        "prediction": [outcome.prediction for outcome in outcomes],
+        "tied": [outcome.tied for outcome in outcomes],
+        "scores": [list(outcome.raw) for outcome in outcomes],
+        "tokens": [[len(row.logprobs) for row in answers] for answers in rows],
+        "truncated": [any(row.truncated for row in answers) for answers in rows],
+        "unscored": [sum(row.unscored for row in answers) for answers in rows],
+    }
+    for key in planned.items[0].meta:
+        columns[key] = [item.meta.get(key) for item in planned.items]
+    return pd.DataFrame(columns)
+
+
+def _counts(rows: Rows, outcomes: Sequence[Outcome]) -> Counts:
+    return Counts(
+        items=len(outcomes),
+        ties=sum(outcome.tied > 1 for outcome in outcomes),
+        nan=sum(outcome.nan for outcome in outcomes),
+        truncated=sum(any(row.truncated for row in answers) for answers in rows),
+        unscored=sum(any(row.unscored for row in answers) for answers in rows),
+    )
+
+
+def _timing(plan: Plan, start: float) -> Timing:
+    computations = plan.engine.computations.values()
+    works = [computation.work for computation in computations if computation.work]
+    return Timing(
+        seconds=time.monotonic() - start,
+        rows_computed=sum(computation.computed for computation in computations),
+        rows_cached=sum(computation.cached for computation in computations),
+        positions=sum(work.positions for work in works),
+        trie_nodes=sum(work.nodes for work in works),
+    )
+
+
+def _identity(plan: Plan, planned: PlannedTask) -> dict[str, Any]:
+    return {
+        "task": planned.task.card,
+        "model": plan.model,
+        "protocol": planned.protocol.name,
+        "split": planned.split,
+        "backend": plan.backend,
+    }
+
+
+def _not_run(plan: Plan, planned: PlannedTask) -> TaskResult:
+    if planned.result is not None:
+        return planned.result
+    assert planned.error is not None
+    if planned.state == "failed":
+        return _record_failure(plan, planned, planned.error)
+    status = "skipped" if planned.state == "skipped" else "not_applicable"
+    return TaskResult(**_identity(plan, planned), status=status, error=str(planned.error))
+
+
+def _record_failure(plan: Plan, planned: PlannedTask, error: BabyevalError) -> TaskResult:
+    """A failed task leaves a record that says why, but never in the place of a good one."""
+    if isinstance(error, MissingError):
+        raise error
+    result = TaskResult(**_identity(plan, planned), status="failed", error=str(error))
+    old = plan.store.find(plan.model, planned.task.card.name, planned.split, plan.backend, planned.protocol.name)
+    return result if old is not None and old.status == "done" else plan.store.write(result, None)
+
+
+def group_headlines(groups: Sequence[str], results: Sequence[TaskResult]) -> list[GroupHeadline]:
+    """The official macro averages of the groups that were asked for.
+
+    A plug-in's task never enters them; an average that lacks a task is null and says which.
+    """
+    wanted = [group for group in ("zero-shot", "finetune") if group in groups or "all" in groups]
+    headlines = []
+    for model, protocol in dict.fromkeys((result.model.name, result.protocol) for result in results):
+        scores = {
+            result.task.name: result.headline
+            for result in results
+            if (result.model.name, result.protocol) == (model, protocol) and result.headline and result.headline.value is not None
+        }
+        for group in wanted:
+            names = PROTOCOLS[protocol].macro[group]
+            present = [scores[name] for name in names if name in scores]
+            missing = tuple(name for name in names if name not in scores)
+            values = [score.value for score in present if score is not None and score.value is not None]
+            headlines.append(
+                GroupHeadline(
+                    group=group, model=model, protocol=protocol,
+                    value=sum(values) / len(values) if values and not missing else None,
+                    tasks=tuple(name for name in names if name in scores), missing=missing,
+                    units=tuple(dict.fromkeys(score.unit for score in present if score is not None)),
+                )  # fmt: skip
+            )
+    return headlines
+
+
+def report(groups: Sequence[str], results: Sequence[TaskResult]) -> RunReport:
+    """What a run came to, with its exit code: 1 if a task failed, 3 if something is missing."""
+    statuses = {result.status for result in results}
+    code = 1 if "failed" in statuses else 3 if "skipped" in statuses else 0
+    names = {0: "done", 1: "failed", 3: "incomplete"}
+    return RunReport.model_validate(
+        {
+            "status": names[code],
+            "exit_code": code,
+            "results": tuple(results),
+            "groups": tuple(group_headlines(groups, results)),
+        }
+    )

@@ -1,0 +1,224 @@
+"""The plan of a run: what will be computed, what is there already, and what cannot be done and why."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from babyeval.config import RunConfig
+from babyeval.data.lookup import DataSource, find_data
+from babyeval.errors import BabyevalError, DataError, DataMissing, MissingError, UsageError
+from babyeval.families import SpanTask
+from babyeval.models.checkpoint import Checkpoint
+from babyeval.models.kind import MASKED_BACKENDS
+from babyeval.progress import Reporter
+from babyeval.protocols import EncodingPolicy, Protocol, get_protocols
+from babyeval.records import ModelInfo, TaskResult
+from babyeval.registry import resolve_tasks
+from babyeval.run.questions import AskedSpan, Questions
+from babyeval.scoring import SCORING_VERSION
+from babyeval.scoring.encode import Encoder
+from babyeval.scoring.engine import Engine
+from babyeval.store import ResultStore
+from babyeval.types import Item
+
+State = Literal["run", "kept", "failed", "skipped", "not_applicable"]
+
+
+@dataclass(slots=True)
+class PlannedTask:
+    """One task under one protocol.
+
+    Attributes:
+        task: The task.
+        protocol: The decision rules.
+        state: What will happen to it.
+        split: The split's label, ``full@200`` if limited.
+        source: Its files, if they were found.
+        items: Its items, if it has to be run.
+        asked: For each item, how to read its spans' answers.
+        error: Why it is failed, skipped or not applicable.
+        result: The record that is kept.
+    """
+
+    task: SpanTask
+    protocol: Protocol
+    state: State
+    split: str
+    source: DataSource | None = None
+    items: list[Item] = field(default_factory=list)
+    asked: list[list[AskedSpan]] = field(default_factory=list)
+    error: BabyevalError | None = None
+    result: TaskResult | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything a run will do with one model.
+
+    Attributes:
+        config: What was asked.
+        checkpoint: The model, its weights not loaded.
+        model: How records describe it.
+        backend: The backend's label in results; other maskings than the default are part of it.
+        store: Where results go.
+        engine: Answers the questions.
+        questions: All of them.
+        tasks: One entry per task and protocol.
+    """
+
+    config: RunConfig
+    checkpoint: Checkpoint
+    model: ModelInfo
+    backend: str
+    store: ResultStore
+    engine: Engine
+    questions: Questions
+    tasks: list[PlannedTask] = field(default_factory=list)
+
+    def running(self) -> list[PlannedTask]:
+        """The tasks that have to be run."""
+        return [planned for planned in self.tasks if planned.state == "run"]
+
+
+def make_plan(config: RunConfig, checkpoint: Checkpoint, reporter: Reporter) -> Plan:
+    """Finds out everything that can be known without loading weights.
+
+    Raises:
+        UsageError: A task is unknown, options contradict each other, or the model's name is
+            taken by another one in the results folder.
+        MissingError: The results folder cannot be written.
+    """
+    tasks = resolve_tasks(list(config.tasks))
+    if config.masking != "pll" and checkpoint.backend not in MASKED_BACKENDS:
+        raise UsageError(
+            f"--masking {config.masking} is for masked models, and '{checkpoint.name}' is scored as {checkpoint.backend}.",
+            hint="Leave it out, or choose --backend mlm.",
+        )
+    store = ResultStore(config.out)
+    if not config.dry_run:
+        store.require_writable()
+    model = describe_model(config, checkpoint)
+    store.require_same_model(model)
+    engine = Engine(checkpoint, device=config.device, fresh=config.fresh, reporter=reporter)
+    label = checkpoint.backend if config.masking == "pll" else f"{checkpoint.backend}-{config.masking}"
+    plan = Plan(config, checkpoint, model, label, store, engine, Questions(engine.salt))
+    for task in tasks:
+        plan.tasks.extend(_plan_task(plan, task))
+    return plan
+
+
+def describe_model(config: RunConfig, checkpoint: Checkpoint) -> ModelInfo:
+    """The model as records show it; options override what the trainers wrote."""
+    training = checkpoint.training
+    return ModelInfo(
+        name=checkpoint.name,
+        source=checkpoint.source,
+        revision=checkpoint.revision,
+        commit=checkpoint.commit,
+        digest=checkpoint.digest,
+        parameters=checkpoint.parameters,
+        kind="causal" if checkpoint.backend == "causal" else "masked",
+        condition=config.condition if config.condition is not None else training.get("condition"),
+        train_seed=config.train_seed if config.train_seed is not None else training.get("seed"),
+        words_seen=checkpoint.words_seen,
+        parent_digest=training.get("parent_digest"),
+    )
+
+
+def _plan_task(plan: Plan, task: SpanTask) -> Iterator[PlannedTask]:
+    """Plans a task under each protocol; whatever goes wrong concerns this task alone."""
+    config = plan.config
+    label = config.split + (f"@{config.limit}" if config.limit else "")
+    protocols = get_protocols(config.protocol)
+    for protocol in protocols:
+        if protocol.name not in task.card.protocols:
+            reason = UsageError(f"'{task.card.name}' is not part of {protocol.name}.")
+            yield PlannedTask(task, protocol, "not_applicable", label, error=reason)
+    wanted = [PlannedTask(task, p, "run", label) for p in protocols if p.name in task.card.protocols]
+    try:
+        _find_and_ask(plan, task, wanted)
+    except DataMissing as error:
+        _settle(wanted, "skipped", error)
+    except MissingError:
+        raise  # a full disk or an unusable cache concerns all tasks
+    except BabyevalError as error:
+        _settle(wanted, "failed", error)
+    except Exception as error:  # a plug-in's own code may fail in any way
+        _settle(wanted, "failed", unexpected(task.card.name, error))
+    yield from wanted
+
+
+def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None:
+    config = plan.config
+    source = find_data(task.card, task.home, config.split, config.data_dir)
+    for planned in wanted:
+        planned.source = source
+        planned.split = source.split + (f"@{config.limit}" if config.limit else "")
+        kept = _kept_record(plan, planned)
+        if kept is not None:
+            planned.state, planned.result = "kept", kept
+    todo = [planned for planned in wanted if planned.state == "run"]
+    if not todo:
+        return
+    items = _limited(task.items(source), config.limit)
+    if not items:
+        raise DataError("The files hold no items.", where=", ".join(str(file.path) for file in source.files))
+    asked: dict[EncodingPolicy, list[list[AskedSpan]]] = {}
+    for planned in todo:
+        policy = planned.protocol.encoding
+        if policy not in asked:
+            asked[policy] = plan.questions.ask(items, _encoder(plan, policy))
+        planned.items, planned.asked = items, asked[policy]
+
+
+def _encoder(plan: Plan, policy: EncodingPolicy) -> Encoder:
+    checkpoint = plan.checkpoint
+    return Encoder(
+        checkpoint.tokenizer, checkpoint.facts, checkpoint.backend, policy, checkpoint.window, plan.config.masking
+    )  # fmt: skip
+
+
+def _limited(items: list[Item], limit: int | None) -> list[Item]:
+    """Items spread evenly over the files, so that a limited run sees every subset."""
+    if limit is None or limit >= len(items):
+        return items
+    return [items[i * len(items) // limit] for i in range(limit)]
+
+
+def _kept_record(plan: Plan, planned: PlannedTask) -> TaskResult | None:
+    """An earlier record, if it says what this run would say."""
+    if plan.config.fresh:
+        return None
+    card = planned.task.card
+    old = plan.store.find(plan.model, card.name, planned.split, plan.backend, planned.protocol.name)
+    if old is None or old.status != "done" or old.provenance is None or old.data is None or planned.source is None:
+        return None
+    same = (
+        old.model == plan.model
+        and old.task == card
+        and old.data.digest == planned.source.digest
+        and old.provenance.protocol_version == planned.protocol.version
+        and old.provenance.scoring_version == SCORING_VERSION
+        and old.provenance.dtype == plan.config.dtype
+        and plan.store.items_whole(old)
+    )
+    return old if same else None
+
+
+def _settle(wanted: list[PlannedTask], state: State, error: BabyevalError) -> None:
+    for planned in wanted:
+        if planned.state == "run":
+            planned.state, planned.error = state, error
+
+
+def unexpected(name: str, error: Exception) -> BabyevalError:
+    """An error that a task's own code did not foresee, with the line it came from."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return BabyevalError(
+        f"The task '{name}' failed: {type(error).__name__}: {error}.",
+        where=f"{frame.filename}, line {frame.lineno}",
+        hint="This is a bug of the task: tell its authors.",
+    )

@@ -1,0 +1,83 @@
+"""bfloat16, checked: close decisions are scored again in float32, and the rest is audited."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from babyeval.records import Precision
+from babyeval.run.plan import Plan, PlannedTask
+from babyeval.types import Row
+
+Rows = list[list[Row]]
+Answers = Mapping[bytes, tuple[float, ...]]
+
+_SAMPLE = 400
+_QUANTILE = 0.999
+_FACTOR = 4.0
+
+
+def rows_of(planned: PlannedTask, answers: Answers) -> Rows:
+    """The rows of all items."""
+    return [[span.row(answers) for span in spans] for spans in planned.asked]
+
+
+def checked_rows(plan: Plan, tasks: Sequence[PlannedTask]) -> list[tuple[Rows, Precision]]:
+    """Rows in bfloat16, in float32 wherever rounding could change a decision.
+
+    The error of margins is measured on a sample; items whose margin is within four times its
+    99.9th percentile are scored again; a second sample of the others counts the decisions that
+    still differ (design, section 7).
+
+    Args:
+        plan: Gives the engine and the questions.
+        tasks: Tasks whose result depends on decisions only.
+
+    Returns:
+        For each task its rows and what was found.
+    """
+    engine, questions = plan.engine, plan.questions
+    wanted = {key: query for planned in tasks for key, query in questions.of(planned.asked).items()}
+    rounded = engine.answer(wanted, "bfloat16", f"{plan.model.name} in bfloat16")
+    coarse = [rows_of(planned, rounded) for planned in tasks]
+    orders = [_shuffled(planned) for planned in tasks]
+    exact = _exactly(plan, tasks, [order[:_SAMPLE] for order in orders], "measuring the rounding error")
+    results = []
+    for planned, rows, order in zip(tasks, coarse, orders, strict=True):
+        sample = order[:_SAMPLE]
+        margins = np.array(planned.task.margins(planned.items, rows, planned.protocol))
+        errors = np.abs(_margins(planned, sample, exact) - margins[sample])
+        error = float(np.quantile(errors, _QUANTILE)) if np.isfinite(errors).all() else float("inf")
+        close = ~(np.abs(margins) > _FACTOR * error)
+        again = [i for i in order[_SAMPLE:] if close[i]]
+        audit = [i for i in order[_SAMPLE:] if not close[i]][:_SAMPLE]
+        exact = _exactly(plan, [planned], [again + audit], "scoring close decisions in float32")
+        differs = int(np.sum(np.sign(_margins(planned, audit, exact)) != np.sign(margins[audit])))
+        for i in [*sample, *again, *audit]:
+            rows[i] = [span.row(exact) for span in planned.asked[i]]
+        found = Precision(
+            sampled=len(sample), error_p999=error if error < np.inf else None,
+            threshold=_FACTOR * error if error < np.inf else None,
+            rescored=len(again), audited=len(audit), audit_differs=differs,
+        )  # fmt: skip
+        results.append((rows, found))
+    return results
+
+
+def _exactly(plan: Plan, tasks: Sequence[PlannedTask], chosen: Sequence[Sequence[int]], label: str) -> Answers:
+    asked = [planned.asked[i] for planned, indices in zip(tasks, chosen, strict=True) for i in indices]
+    return plan.engine.answer(plan.questions.of(asked), "float32", label)
+
+
+def _margins(planned: PlannedTask, indices: Sequence[int], answers: Answers) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    items = [planned.items[i] for i in indices]
+    rows = [[span.row(answers) for span in planned.asked[i]] for i in indices]
+    return np.array(planned.task.margins(items, rows, planned.protocol))
+
+
+def _shuffled(planned: PlannedTask) -> list[int]:
+    """Item indices in an order that depends on nothing but their ids."""
+    keys = [hashlib.blake2b(item.id.encode(), digest_size=8).digest() for item in planned.items]
+    return sorted(range(len(keys)), key=keys.__getitem__)

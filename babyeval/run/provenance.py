@@ -1,0 +1,48 @@
+"""How the numbers of a record came about: versions, precision, paths."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from babyeval.records import Precision, Provenance
+from babyeval.run.plan import Plan, PlannedTask
+from babyeval.scoring import SCORING_VERSION
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "statsmodels", "pandas", "pyarrow")
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that numbers depend on, without importing them."""
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "absent"
+    return versions
+
+
+def provenance(plan: Plan, planned: PlannedTask, precision: Precision | None) -> Provenance:
+    """Describes how a task's rows were made."""
+    engine = plan.engine
+    computation = engine.computations.get("bfloat16" if precision else "float32")
+    return Provenance(
+        babyeval=version("babyeval"),
+        protocol_version=planned.protocol.version,
+        scoring_version=SCORING_VERSION,
+        dtype=plan.config.dtype,
+        masking=plan.config.masking,
+        device=engine.device_name(),
+        attention=engine.attention(),
+        path=computation.work.path if computation and computation.work else "cache",
+        split_head=engine.split_head(),
+        window=plan.checkpoint.window,
+        truncation="context from the left",
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        libraries=library_versions(),
+        precision=precision,
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )

@@ -1,0 +1,60 @@
+"""The questions of a run: each distinct query of all tasks and protocols, once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from babyeval.scoring.encode import Encoder
+from babyeval.types import Item, Query, Row
+
+
+@dataclass(frozen=True, slots=True)
+class AskedSpan:
+    """How one span's row is put together from answers.
+
+    Attributes:
+        keys: Keys of its queries, in the order of its tokens.
+        truncated: True if context was cut.
+        unscored: Tokens that cannot be scored.
+    """
+
+    keys: tuple[bytes, ...]
+    truncated: bool
+    unscored: int
+
+    def row(self, answers: Mapping[bytes, tuple[float, ...]]) -> Row:
+        """The span's row, once its queries are answered."""
+        return Row(tuple(value for key in self.keys for value in answers[key]), self.truncated, self.unscored)
+
+
+@dataclass(slots=True)
+class Questions:
+    """Collects queries.
+
+    Attributes:
+        salt: The engine's part of each key.
+        queries: All distinct queries by key.
+    """
+
+    salt: bytes
+    queries: dict[bytes, Query] = field(default_factory=dict)
+
+    def ask(self, items: Sequence[Item], encoder: Encoder) -> list[list[AskedSpan]]:
+        """Adds the queries of items and returns, for each item, how to read its spans' answers."""
+        encoded = encoder.encode([span for item in items for span in item.spans])
+        asked: list[list[AskedSpan]] = []
+        for item in items:
+            spans = []
+            for _ in item.spans:
+                part = next(encoded)
+                keys = tuple(query.key(self.salt) for query in part.queries)
+                for key, query in zip(keys, part.queries, strict=True):
+                    self.queries.setdefault(key, query)
+                spans.append(AskedSpan(keys, part.truncated, part.unscored))
+            asked.append(spans)
+        return asked
+
+    def of(self, asked: Sequence[Sequence[AskedSpan]]) -> dict[bytes, Query]:
+        """The queries behind some items."""
+        return {key: self.queries[key] for spans in asked for span in spans for key in span.keys}

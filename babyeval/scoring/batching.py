@@ -1,0 +1,91 @@
+"""Running batches that may not fit into memory: a batch that fails is halved and tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+
+from babyeval.errors import MissingError
+
+Unit = TypeVar("Unit")
+Answer = TypeVar("Answer")
+
+# Answers of one batch: (index of the query, log-probability of each of its reads).
+Answers = list[tuple[int, tuple[float, ...]]]
+
+# On a CPU the activations of a batch should stay in its cache (benchmarks/); a GPU wants many.
+_POSITIONS_CPU = 2048
+_POSITIONS_GPU = 65536
+
+
+@dataclass(slots=True)
+class Work:
+    """What an executor did.
+
+    Attributes:
+        path: ``trie`` or ``batched``, and why not the trie.
+        positions: Positions put through the model, padding and recomputed ones included.
+        nodes: Distinct inputs prefixes (trie) or tokens of distinct inputs (batched).
+        batches: Number of forward passes.
+        halvings: How often a batch did not fit into memory.
+        notes: What a reader of the record should know.
+    """
+
+    path: str = "cache"
+    positions: int = 0
+    nodes: int = 0
+    batches: int = 0
+    halvings: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def position_budget(device: torch.device) -> int:
+    """How many positions a batch may hold on this device."""
+    return _POSITIONS_CPU if device.type == "cpu" else _POSITIONS_GPU
+
+
+def group_by_budget(sizes: Sequence[int], budget: int) -> Iterator[tuple[int, int]]:
+    """Ranges of consecutive units whose count times largest size stays within the budget.
+
+    Args:
+        sizes: Sizes in ascending order.
+        budget: Positions per batch; a unit larger than it makes a batch of its own.
+
+    Example:
+        >>> list(group_by_budget([1, 2, 2, 5], 6))
+        [(0, 3), (3, 4)]
+    """
+    start = 0
+    for end in range(1, len(sizes) + 1):
+        if end == len(sizes) or (end + 1 - start) * sizes[end] > budget:
+            yield start, end
+            start = end
+
+
+def run_batch(compute: Callable[[Sequence[Unit]], list[Answer]], units: Sequence[Unit], work: Work) -> list[Answer]:
+    """Computes a batch; one that does not fit into memory is halved until it does.
+
+    Raises:
+        MissingError: A single unit does not fit.
+    """
+    try:
+        return compute(units)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        if len(units) == 1:
+            raise MissingError(
+                "A single input does not fit into memory.", hint="Use --device cpu, --dtype bfloat16 or a larger device."
+            ) from error
+    work.halvings += 1
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    middle = len(units) // 2
+    return run_batch(compute, units[:middle], work) + run_batch(compute, units[middle:], work)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,158 @@
+"""The causal executor: scores every distinct prefix once, in packs of a common prefix trie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from babyeval.errors import UsageError
+from babyeval.scoring.batched import run_batched
+from babyeval.scoring.batching import Answers, Work, group_by_budget, position_budget, run_batch
+from babyeval.scoring.model_view import Asked, ModelView
+from babyeval.scoring.trie import Pack, build_trie
+from babyeval.types import Query
+
+if TYPE_CHECKING:
+    from babyeval.models.tokenizer import TokenizerFacts
+
+# Largest difference in nats between the shared and the plain path that counts as rounding.
+_TOLERANCE = 1e-4
+_LEAK = 1e-3
+
+
+def run_causal(view: ModelView, queries: Sequence[Query], work: Work, reason: str | None) -> Iterator[Answers]:
+    """Answers causal queries batch by batch.
+
+    Args:
+        view: The model.
+        queries: What to answer.
+        work: Is updated as batches finish.
+        reason: Why the plain path must be taken; None if `probe_sharing` trusts the trie.
+
+    Yields:
+        The answers of one batch.
+    """
+    if reason is not None:
+        work.path = f"batched ({reason})"
+        yield from run_batched(view, queries, work)
+        return
+    trie = build_trie(queries)
+    work.path = "trie"
+    work.nodes += trie.nodes
+    packs = sorted(trie.packs, key=len)
+    for start, end in group_by_budget([len(pack) for pack in packs], position_budget(view.device)):
+        for answers in run_batch(lambda units: [_run_packs(view, queries, units, work)], packs[start:end], work):
+            yield answers
+
+
+def _run_packs(view: ModelView, queries: Sequence[Query], packs: Sequence[Pack], work: Work) -> Answers:
+    width = max(len(pack) for pack in packs)
+    tokens = np.zeros((len(packs), width), np.int64)
+    depths = np.zeros((len(packs), width), np.int64)
+    positions: list[int] = []
+    targets: list[int | tuple[int, ...]] = []
+    for row, pack in enumerate(packs):
+        tokens[row, : len(pack)] = pack.tokens
+        depths[row, : len(pack)] = pack.depths
+        for query, nodes in zip(pack.queries, pack.reads, strict=True):
+            positions.extend(row * width + node for node in nodes)
+            targets.extend(read.target for read in queries[query].reads)
+    position_ids = torch.from_numpy(depths).to(view.device)
+    inputs = {
+        "input_ids": torch.from_numpy(tokens).to(view.device),
+        "attention_mask": _attention_mask(view, ancestor_mask(position_ids)),
+        "position_ids": position_ids,
+    }
+    values = view.read(inputs, Asked(positions, targets))
+    work.positions += tokens.size
+    work.batches += 1
+    answers: Answers = []
+    done = 0
+    for pack in packs:
+        for query, nodes in zip(pack.queries, pack.reads, strict=True):
+            answers.append((query, tuple(values[done : done + len(nodes)])))
+            done += len(nodes)
+    return answers
+
+
+def ancestor_mask(depths: Tensor) -> Tensor:
+    """Which node sees which: itself and its ancestors.
+
+    In depth-first order node j is an ancestor of a later node i if no node after j, up to and
+    including i, is as shallow as j.
+
+    Args:
+        depths: Depth of each node, shape (packs, nodes); padding has depth 0 and sees only itself.
+
+    Returns:
+        Booleans of shape (packs, nodes, nodes), True where the row's node sees the column's.
+    """
+    count = depths.shape[1]
+    index = torch.arange(count, device=depths.device)
+    closes = (depths[:, None, :] <= depths[:, :, None]) & (index[None, :] > index[:, None])
+    end = torch.where(closes.any(-1), closes.to(torch.uint8).argmax(-1), count)
+    return (index[None, :] <= index[:, None]) & (index[None, :, None] < end[:, None, :])
+
+
+def _attention_mask(view: ModelView, mask: Tensor) -> Tensor:
+    """The mask in the form that the model's attention kernel takes, shape (packs, 1, nodes, nodes)."""
+    mask = mask[:, None]
+    if getattr(view.model.config, "_attn_implementation", None) != "eager":
+        return mask
+    blocked = torch.zeros_like(mask, dtype=view.dtype)
+    return blocked.masked_fill_(~mask, torch.finfo(view.dtype).min)
+
+
+def probe_sharing(view: ModelView, queries: Sequence[Query], facts: TokenizerFacts) -> str | None:
+    """Compares packs that share prefixes with the plain path, on the queries at hand.
+
+    Args:
+        view: The model, in float32.
+        queries: What is to be answered; the largest pack and one more are tried.
+        facts: Gives a harmless token for the look-ahead test.
+
+    Returns:
+        None if sharing gives the plain path's numbers, else the reason against it.
+
+    Raises:
+        UsageError: The model looks ahead, so that it is no causal model at all.
+    """
+    _require_causal(view, queries, facts)
+    trie = build_trie(queries)
+    largest = max(trie.packs, key=len)
+    sliding = getattr(view.model.config, "sliding_window", None)
+    if isinstance(sliding, int) and len(largest) > sliding:
+        return f"its sliding window of {sliding} is shorter than a pack"
+    packs = [largest, trie.packs[len(trie.packs) // 2]]
+    chosen = sorted({query for pack in packs for query in pack.queries})
+    plain = {chosen[i]: values for batch in run_batched(view, [queries[i] for i in chosen], Work()) for i, values in batch}
+    try:
+        shared = dict(_run_packs(view, queries, packs, Work()))
+    except (TypeError, AttributeError, RuntimeError, ValueError, IndexError, NotImplementedError) as error:
+        return f"it takes no custom attention mask: {type(error).__name__}"
+    pairs = ((a, b) for query in chosen for a, b in zip(plain[query], shared[query], strict=True))
+    worst = max((abs(a - b) for a, b in pairs if a == a or b == b), default=0.0)
+    return None if worst <= _TOLERANCE else f"sharing prefixes changes log-probabilities by {worst:.2g} nats"
+
+
+def _require_causal(view: ModelView, queries: Sequence[Query], facts: TokenizerFacts) -> None:
+    """A model that sees the token it has to predict would get impossible scores."""
+    longest = max(queries, key=lambda query: len(query.input_ids)).input_ids
+    if len(longest) < 2:
+        return
+    other = next(token for token in range(view.vocabulary) if token not in (longest[-1], facts.mask))
+    last = len(longest) - 2
+    (a,), (b,) = (
+        view.read({"input_ids": torch.tensor([ids], device=view.device)}, Asked([last], [longest[-1]]))
+        for ids in (longest, (*longest[:-1], other))
+    )
+    if abs(a - b) > _LEAK:
+        raise UsageError(
+            "This model sees the words that it should predict: what follows a position changes its prediction "
+            f"by {abs(a - b):.2g} nats.",
+            hint="It is no causal model: use --backend mlm (or mntp) instead.",
+        )

@@ -1,0 +1,221 @@
+"""The engine: answers queries from the row cache, and computes what is missing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from babyeval.errors import UsageError
+from babyeval.models.checkpoint import Checkpoint
+from babyeval.progress import Quiet, Reporter
+from babyeval.scoring import SCORING_VERSION
+from babyeval.scoring.rowcache import RowCache
+from babyeval.types import Query
+
+if TYPE_CHECKING:
+    from babyeval.scoring.batching import Work
+    from babyeval.scoring.model_view import ModelView
+
+Dtype = Literal["float32", "bfloat16"]
+LogProbs = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """How rows of one precision came about.
+
+    Attributes:
+        dtype: Precision of the weights and activations; log-softmax is always float32 (D4).
+        computed: Number of queries put through the model in this run.
+        cached: Number of queries answered by the cache.
+        work: Positions, batches and the path taken; None if all rows were cached.
+    """
+
+    dtype: str
+    computed: int
+    cached: int
+    work: Work | None
+
+
+class Engine:
+    """Answers queries for one checkpoint; opens its weights only if a query is new.
+
+    Args:
+        checkpoint: The model.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        fresh: Do not read answers of earlier runs.
+        reporter: Where progress is shown.
+
+    Attributes:
+        salt: Part of each query's key: what the answer depends on besides model and precision.
+        computations: How the rows came about, by precision.
+        works: What the executor did, by precision; empty while no weights were needed.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, *, device: str = "auto", fresh: bool = False, reporter: Reporter | None = None
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.head = "causal" if checkpoint.backend == "causal" else "masked"
+        self.salt = self.head.encode()
+        self.computations: dict[str, Computation] = {}
+        self._device = device
+        self._fresh = fresh
+        self._reporter = reporter or Quiet()
+        self._answers: dict[str, dict[bytes, LogProbs]] = {}
+        self._views: dict[str, ModelView] = {}
+        self._caches: dict[str, RowCache] = {}
+        self.works: dict[str, Work] = {}
+        self._plain_because: str | None = None
+        self._probed = False
+
+    def close(self) -> None:
+        """Closes the caches and lets go of the weights."""
+        for cache in self._caches.values():
+            cache.close()
+        self._caches.clear()
+        self._views.clear()
+
+    def missing(self, queries: Mapping[bytes, Query], dtype: Dtype = "float32") -> list[bytes]:
+        """Keys of the queries that would have to be computed; answers found are kept in memory."""
+        known = self._answers.setdefault(dtype, {})
+        unknown = [key for key in queries if key not in known]
+        if unknown and not self._fresh:
+            cache = self._cache(dtype)
+            known.update(cache.get(unknown))
+            if cache.discarded:
+                self._reporter.note(f"The row cache was damaged; it was set aside as {cache.discarded} and is made anew.")
+                cache.discarded = None
+            unknown = [key for key in unknown if key not in known]
+        return unknown
+
+    def answer(self, queries: Mapping[bytes, Query], dtype: Dtype = "float32", label: str = "scoring") -> Mapping[bytes, LogProbs]:
+        """Log-probabilities of all reads of all queries.
+
+        Args:
+            queries: The queries by key (`Query.key` with this engine's salt).
+            dtype: Precision in which missing ones are computed.
+            label: What the progress bar says.
+
+        Raises:
+            UsageError: The tokenizer gives ids that the model does not have.
+            MissingError: The cache cannot be written, or an input does not fit into memory.
+        """
+        missing = self.missing(queries, dtype)
+        if missing:
+            self._compute({key: queries[key] for key in missing}, dtype, label)
+        before = self.computations.get(dtype)
+        self.computations[dtype] = Computation(
+            dtype=dtype,
+            computed=(before.computed if before else 0) + len(missing),
+            cached=(before.cached if before else 0) + len(queries) - len(missing),
+            work=self.works.get(dtype),
+        )
+        return self._answers[dtype]
+
+    def compute_unsaved(self, queries: dict[bytes, Query]) -> Mapping[bytes, LogProbs]:
+        """Puts queries through the model, whatever is cached, and keeps the answers in memory only."""
+        return dict(pair for batch in self._batches(queries, "float32") for pair in batch)
+
+    def attention(self) -> str | None:
+        """The attention kernel in use; None if no weights were loaded."""
+        for view in self._views.values():
+            return str(getattr(view.model.config, "_attn_implementation", None))
+        return None
+
+    def split_head(self) -> bool | None:
+        """Whether only asked-for positions went through the head; None if no weights were loaded."""
+        return next((view.split for view in self._views.values()), None)
+
+    def device_name(self) -> str | None:
+        """The device in use; None if no weights were loaded."""
+        return next((str(view.device) for view in self._views.values()), None)
+
+    def _compute(self, queries: dict[bytes, Query], dtype: Dtype, label: str) -> None:
+        known, cache = self._answers[dtype], self._cache(dtype)
+        with self._reporter.bar(label, len(queries)) as advance:
+            for named in self._batches(queries, dtype):
+                cache.put(named)
+                known.update(named)
+                advance(len(named))
+
+    def _batches(self, queries: dict[bytes, Query], dtype: Dtype) -> Iterator[list[tuple[bytes, LogProbs]]]:
+        """Answers batch by batch, as the model gives them."""
+        from babyeval.scoring.batched import run_batched
+        from babyeval.scoring.batching import Work
+        from babyeval.scoring.causal import run_causal
+
+        keys, asked = list(queries), list(queries.values())
+        with full_precision():
+            base = self._view("float32")
+            self._require_vocabulary(base, asked)
+            self._probe(base, asked)
+            view = self._view(dtype)
+            work = self.works.setdefault(dtype, Work())
+            if self.head == "causal":
+                batches = run_causal(view, asked, work, self._plain_because)
+            else:
+                work.path = "batched"
+                batches = run_batched(view, asked, work)
+            for batch in batches:
+                yield [(keys[i], row) for i, row in batch]
+
+    def _probe(self, base: ModelView, asked: list[Query]) -> None:
+        """Proves, once and in float32, which short cuts this model allows."""
+        if self._probed:
+            return
+        from babyeval.scoring.batched import padded_inputs
+        from babyeval.scoring.causal import probe_sharing
+
+        sample = sorted({query.input_ids for query in asked}, key=len)[-4:]
+        base.try_split(padded_inputs(base, sample))
+        if self.head == "causal":
+            self._plain_because = probe_sharing(base, asked, self.checkpoint.facts)
+        self._probed = True
+
+    def _require_vocabulary(self, view: ModelView, asked: list[Query]) -> None:
+        largest = max(max(query.input_ids) for query in asked)
+        for query in asked:
+            for _, target in query.reads:
+                largest = max(largest, target if isinstance(target, int) else max(target))
+        if largest >= view.vocabulary:
+            raise UsageError(
+                f"The tokenizer gives the id {largest}, but the model has only {view.vocabulary} embeddings.",
+                where=f"model '{self.checkpoint.name}'",
+                hint="Tokenizer and weights do not belong together: use the tokenizer that the model was trained with.",
+            )
+
+    def _cache(self, dtype: str) -> RowCache:
+        if dtype not in self._caches:
+            self._caches[dtype] = RowCache(self.checkpoint.digest, dtype, SCORING_VERSION)
+        return self._caches[dtype]
+
+    def _view(self, dtype: str) -> ModelView:
+        if dtype not in self._views:
+            from babyeval.models.load import load_model, rounded_copy, torch_device
+            from babyeval.scoring.model_view import ModelView
+
+            if dtype == "float32":
+                device = torch_device(self._device)
+                self._views[dtype] = ModelView(load_model(self.checkpoint, device), device)
+            else:
+                base = self._view("float32")
+                view = ModelView(rounded_copy(base.model), base.device)
+                view.split = base.split
+                self._views[dtype] = view
+        return self._views[dtype]
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """float32 means float32: TF32 is off while scoring (protocol.md, section 10)."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,1 @@
+"""Statistics over records; nothing here ever touches a model."""

@@ -1,0 +1,116 @@
+"""Standard errors and intervals of a single score."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its error, in the unit of the values it was made from.
+
+    Attributes:
+        value: The estimate; None if there is nothing to estimate from.
+        se: Its standard error; None where undefined.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        method: How the error was made.
+        n: Number of values.
+        clusters: Number of independent clusters of values.
+        note: Why something is None.
+    """
+
+    value: float | None
+    se: float | None
+    low: float | None
+    high: float | None
+    method: str
+    n: int
+    clusters: int
+    note: str | None = None
+
+
+def proportion(credits: Sequence[float], clusters: Sequence[str], level: float = 0.95) -> Estimate:
+    """Mean of credits between 0 and 1 with Wilson's interval.
+
+    The interval treats items as independent and fractional credits (shared ties) as successes
+    in part; Wilson's holds its coverage for small samples and extreme proportions, where the
+    normal one does not (statistics.md, section 1).
+
+    Args:
+        credits: One credit per item.
+        clusters: What makes items depend on each other; only counted here.
+        level: Coverage aimed at.
+
+    Example:
+        >>> estimate = proportion([1.0] * 8 + [0.0] * 2, [str(i) for i in range(10)])
+        >>> round(estimate.low, 3), round(estimate.high, 3)
+        (0.49, 0.943)
+    """
+    n = len(credits)
+    if n == 0:
+        return Estimate(None, None, None, None, "wilson", 0, 0, "no items")
+    from statsmodels.stats.proportion import proportion_confint
+
+    mean = math.fsum(credits) / n
+    low, high = proportion_confint(mean * n, n, alpha=1 - level, method="wilson")
+    se = math.sqrt(_cluster_variance(credits, range(n))) if n > 1 else None
+    note = "one item has no standard error" if n == 1 else None
+    return Estimate(mean, se, float(low), float(high), "wilson", n, len(set(clusters)), note)
+
+
+def stratified_macro_mean(
+    values: Sequence[float], strata: Sequence[str], clusters: Sequence[str], level: float = 0.95
+) -> Estimate:
+    """Unweighted mean of the strata's means, with the error that belongs to it.
+
+    The strata are taken as fixed ("these subsets"): the error is
+    ``sqrt(sum_g Var(mean_g)) / G``, where the variance of a stratum's mean is made from the sums
+    of its clusters (statistics.md, section 1; Miller 2024, arXiv 2411.00640). With one item per
+    cluster and credits of 0 and 1 this is ``sqrt(sum_g p_g (1 - p_g) / (n_g - 1)) / G``.
+
+    Args:
+        values: One value per item.
+        strata: The stratum of each item.
+        clusters: The cluster of each item; a cluster lies in one stratum.
+        level: Coverage aimed at.
+
+    Example:
+        >>> estimate = stratified_macro_mean([1, 1, 0, 1, 0, 0], list("aaabbb"), list("123456"))
+        >>> round(estimate.value, 3), round(estimate.se, 3)
+        (0.5, 0.236)
+    """
+    n = len(values)
+    if n == 0:
+        return Estimate(None, None, None, None, "stratified", 0, 0, "no items")
+    by_stratum: dict[str, list[int]] = defaultdict(list)
+    for i, stratum in enumerate(strata):
+        by_stratum[stratum].append(i)
+    groups = list(by_stratum.values())
+    value = math.fsum(math.fsum(values[i] for i in group) / len(group) for group in groups) / len(groups)
+    count = len(set(clusters))
+    alone = sum(len({clusters[i] for i in group}) < 2 for group in groups)
+    if alone:
+        note = f"{alone} of {len(groups)} subsets have fewer than two independent clusters"
+        return Estimate(value, None, None, None, "stratified", n, count, note)
+    variances = [_cluster_variance([values[i] for i in group], [clusters[i] for i in group]) for group in groups]
+    se = math.sqrt(math.fsum(variances)) / len(groups)
+    if se == 0:
+        return Estimate(value, None, None, None, "stratified", n, count, "all items of each subset are equal")
+    half = NormalDist().inv_cdf((1 + level) / 2) * se
+    return Estimate(value, se, max(0.0, value - half), min(1.0, value + half), "stratified", n, count)
+
+
+def _cluster_variance(values: Sequence[float], clusters: Sequence[object]) -> float:
+    """Variance of a mean from the sums of its clusters' deviations, with the factor C / (C - 1)."""
+    n = len(values)
+    mean = math.fsum(values) / n
+    sums: dict[object, float] = defaultdict(float)
+    for value, cluster in zip(values, clusters, strict=True):
+        sums[cluster] += value - mean
+    count = len(sums)
+    return count / (count - 1) * math.fsum(total * total for total in sums.values()) / n**2

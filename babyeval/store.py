@@ -1,0 +1,162 @@
+"""The results folder: where records lie, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from babyeval.errors import MissingError, UsageError, disk_error
+from babyeval.models.naming import folder_name
+from babyeval.records import ItemsRef, ModelInfo, TaskResult, load_result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RESULT_FILE = "result.json"
+ITEMS_FILE = "items.parquet"
+
+
+class ResultStore:
+    """A folder of results: ``<model>/<revision>/<task>/<split>-<backend>/<protocol>/``.
+
+    Args:
+        root: The results folder; made when something is written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, model: str, revision: str, task: str, split: str, backend: str, protocol: str) -> Path:
+        """Where a record lies; names are percent-encoded."""
+        return self.root / folder_name(model) / folder_name(revision) / task / f"{split}-{backend}" / protocol
+
+    def folder_of(self, result: TaskResult) -> Path:
+        """Where this record lies."""
+        return self.folder(
+            result.model.name, result.model.revision, result.task.name, result.split, result.backend, result.protocol
+        )
+
+    def require_writable(self) -> None:
+        """Finds out before hours of work whether results can be written.
+
+        Raises:
+            MissingError: The folder cannot be made or written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise disk_error(error, str(self.root)) from error
+
+    def require_same_model(self, model: ModelInfo) -> None:
+        """Refuses to mix two models in one folder.
+
+        Raises:
+            UsageError: Records of a model with another digest lie under this name.
+        """
+        own = self.root / folder_name(model.name) / folder_name(model.revision)
+        for path in sorted(own.glob(f"**/{RESULT_FILE}")):
+            try:
+                other = self.read(path).model
+            except UsageError:
+                continue  # a damaged record claims nothing; its task is run again
+            if other.digest != model.digest:
+                raise UsageError(
+                    f"The name '{model.name}' is taken by another model in this results folder.",
+                    where=f"{path}: digest {other.digest[:12]} from {other.source}, here {model.digest[:12]} from {model.source}",
+                    hint="Name this one otherwise (--model NAME=PATH), or write elsewhere (--out).",
+                )
+
+    def write(self, result: TaskResult, items: pd.DataFrame | None) -> TaskResult:
+        """Writes a record and its table; the record comes last, so that its being there means all is.
+
+        Returns:
+            The record with the reference to its table.
+
+        Raises:
+            MissingError: The disk is full or the folder may not be written; nothing half-written stays.
+        """
+        folder = self.folder_of(result)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if items is not None:
+                with atomic_path(folder / ITEMS_FILE) as path:
+                    items.to_parquet(path, index=False)
+                digest = hashlib.sha256((folder / ITEMS_FILE).read_bytes()).hexdigest()
+                result = result.model_copy(update={"items": ItemsRef(path=ITEMS_FILE, rows=len(items), sha256=digest)})
+            with atomic_path(folder / RESULT_FILE) as path:
+                path.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise disk_error(error, str(folder)) from error
+        return result
+
+    def items_whole(self, result: TaskResult) -> bool:
+        """Whether the record's table is there and is the one that was written."""
+        if result.items is None:
+            return True
+        path = self.folder_of(result) / result.items.path
+        return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == result.items.sha256
+
+    def find(self, model: ModelInfo, task: str, split: str, backend: str, protocol: str) -> TaskResult | None:
+        """The record of this model under these settings, if there is one that can be read."""
+        path = self.folder(model.name, model.revision, task, split, backend, protocol) / RESULT_FILE
+        if not path.is_file():
+            return None
+        with contextlib.suppress(UsageError):
+            return self.read(path)
+        return None
+
+    def read(self, path: Path) -> TaskResult:
+        """Reads one record.
+
+        Raises:
+            UsageError: The file is damaged, or of a later version.
+        """
+        try:
+            return load_result(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"A record cannot be read: {str(error).splitlines()[0]}",
+                where=str(path),
+                hint="Delete it and run that task again: its rows are cached.",
+            ) from error
+
+    def results(self) -> Iterator[TaskResult]:
+        """All records of the folder.
+
+        Raises:
+            MissingError: There is no such folder.
+            UsageError: A record is damaged.
+        """
+        if not self.root.is_dir():
+            raise MissingError(f"There is no results folder '{self.root}'.", hint="Name it, or make one by 'babyeval run'.")
+        for path in sorted(self.root.glob(f"**/{RESULT_FILE}")):
+            yield self.read(path)
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Gives a path to write to, which takes the place of ``path`` only when all is written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with atomic_path(Path(folder) / "a.txt") as draft:
+        ...         _ = draft.write_text("whole")
+        ...     [p.name for p in Path(folder).iterdir()]
+        ['a.txt']
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        yield draft
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

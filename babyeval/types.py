@@ -1,0 +1,136 @@
+"""The values that pass between tasks, encoders, executors and decision rules."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of text whose log-probability is asked for, given what stands before it.
+
+    Attributes:
+        text: The whole string, context and span joined.
+        start: Character at which the scored part begins; 0 scores everything.
+    """
+
+    text: str
+    start: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < max(1, len(self.text)):
+            raise ValueError(f"span start {self.start} lies outside a text of {len(self.text)} characters")
+
+
+class Read(NamedTuple):
+    """One question about one output position.
+
+    Attributes:
+        position: Index of the output position that is read (0-based).
+        target: Vocabulary id, or several ids whose probabilities are summed.
+    """
+
+    position: int
+    target: int | tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What an executor answers: one model input and the log-probabilities read from it.
+
+    Attributes:
+        input_ids: Token ids given to the model (to the encoder, where there are two).
+        reads: The questions, in the order in which their answers are returned.
+        decoder_ids: Token ids given to the decoder of an encoder-decoder model.
+    """
+
+    input_ids: tuple[int, ...]
+    reads: tuple[Read, ...]
+    decoder_ids: tuple[int, ...] | None = None
+
+    def key(self, salt: bytes = b"") -> bytes:
+        """A 16-byte digest of the question; equal questions have equal keys.
+
+        Args:
+            salt: Whatever else the answer depends on (head, dtype, scoring version).
+        """
+        numbers = [len(self.input_ids), *self.input_ids]
+        if self.decoder_ids is None:
+            numbers.append(-1)
+        else:
+            numbers += [len(self.decoder_ids), *self.decoder_ids]
+        for position, target in self.reads:
+            numbers.append(position)
+            if isinstance(target, tuple):
+                numbers += [-len(target) - 1, *target]
+            else:
+                numbers.append(target)
+        packed = struct.pack(f"<{len(numbers)}i", *numbers)
+        return hashlib.blake2b(packed, digest_size=16, key=salt).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The answer for one span.
+
+    Attributes:
+        logprobs: Log-probability in nats of each scored token, in text order.
+        truncated: True if context had to be cut to fit the model's window.
+        unscored: Number of tokens of the span that could not be scored because nothing
+            stands before them (no BOS to condition on, D9).
+    """
+
+    logprobs: tuple[float, ...]
+    truncated: bool = False
+    unscored: int = 0
+
+    @property
+    def total(self) -> float:
+        """Sum of the log-probabilities in nats, accumulated in float64."""
+        return float(sum(self.logprobs))
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One unit of a benchmark: the spans it asks about and what is right.
+
+    Attributes:
+        id: Subset, content hash and ordinal among equals.
+        subset: The official UID, verbatim.
+        cluster: Items with one cluster are not independent of each other (D33).
+        spans: What the model is asked, in the order that the task's rules expect.
+        gold: Index of the right candidate, or a value to be predicted.
+        meta: Further keys by which scores are grouped, for example ``field``.
+    """
+
+    id: str
+    subset: str
+    cluster: str
+    spans: tuple[Span, ...]
+    gold: float
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one item contributes under one protocol.
+
+    Attributes:
+        item_id: The item's id.
+        value: The contribution, for accuracies a credit between 0 and 1.
+        raw: The numbers that were compared, one per candidate, in nats.
+        prediction: Index of the chosen candidate.
+        tied: Number of candidates that share the highest score (1: no tie).
+        nan: True if a candidate's score is not a number.
+    """
+
+    item_id: str
+    value: float
+    raw: tuple[float, ...]
+    prediction: int
+    tied: int = 1
+    nan: bool = False

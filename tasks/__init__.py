@@ -1,0 +1,1 @@
+"""The built-in benchmarks, one folder each; installed as babyeval.tasks."""
