@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow check bench clean
+.PHONY: demo test test-slow check clean
 
 demo: $(READY)
 	$(BIN)/babyeval demo
@@ -16,15 +16,11 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
-# What continuous integration runs besides the tests. mypy starts elsewhere, since ./babyeval
-# would hide the installed babyeval.tasks.
+# What continuous integration runs besides the tests.
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	cd tests && ../$(BIN)/mypy --config-file ../pyproject.toml -p babyeval
-
-bench: $(READY)
-	$(BIN)/python -m benchmarks.scoring --help
+	$(BIN)/mypy babyeval tasks
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

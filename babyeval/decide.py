@@ -48,10 +48,8 @@ def choose(scores: Sequence[float], gold: int, protocol: Protocol) -> Choice:
     usable = [-math.inf if math.isnan(score) else score for score in scores]
     best = max(usable)
     winners = [i for i, score in enumerate(usable) if score == best]
-    if protocol.ties == "first":
-        credit = float(winners[0] == gold)
-    else:
-        credit = 1.0 / len(winners) if gold in winners else 0.0
+    credited = winners[:1] if protocol.ties == "first" else winners
+    credit = 1.0 / len(credited) if gold in credited else 0.0
     return Choice(credit, winners[0], len(winners), bool(missing))
 
 

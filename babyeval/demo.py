@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from babyeval.data.jsonl import read_jsonl
 from babyeval.data.lookup import find_data
@@ -23,6 +24,7 @@ def make_tiny_model(folder: Path) -> Path:
         return folder
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers.utils import logging
 
     tokenizer = _train_tokenizer()
     torch.manual_seed(_SEED)
@@ -32,11 +34,13 @@ def make_tiny_model(folder: Path) -> Path:
     )  # fmt: skip
     model = LlamaForCausalLM(config)
     tokenizer.save_pretrained(folder)
+    logging.disable_progress_bar()
     model.save_pretrained(folder)
+    logging.enable_progress_bar()
     return folder
 
 
-def _train_tokenizer():  # type: ignore[no-untyped-def]  # transformers' tokenizer classes are untyped
+def _train_tokenizer() -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -98,5 +98,7 @@ def _data() -> str:
 
 def _tasks(problems: list[str]) -> str:
     listings = list_tasks()
-    problems.extend(f"The task '{entry.name}' of '{entry.origin}' cannot be used: {entry.problem}" for entry in listings if not entry.task)
+    problems.extend(
+        f"The task '{entry.name}' of '{entry.origin}' cannot be used: {entry.problem}" for entry in listings if not entry.task
+    )
     return ", ".join(entry.name for entry in listings if entry.task)

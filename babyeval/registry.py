@@ -81,9 +81,7 @@ def list_tasks() -> list[Listing]:
 
 def _clash(name: str, entries: list[EntryPoint]) -> UsageError:
     origins = " and ".join(f"'{_origin(entry)}'" for entry in entries)
-    return UsageError(
-        f"The task '{name}' is defined twice, by {origins}.", hint="Uninstall one of the two or rename its task."
-    )
+    return UsageError(f"The task '{name}' is defined twice, by {origins}.", hint="Uninstall one of the two or rename its task.")
 
 
 def get_task(name: str) -> SpanTask:

@@ -30,9 +30,7 @@ def run(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that the checkpoint brings.")
     ] = False,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load weights stored in PyTorch's own format.")
-    ] = False,
+    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Load weights stored in PyTorch's own format.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on stdout.")] = False,
 ) -> None:
     """Evaluate checkpoints: score every task, write records, print a table.

@@ -78,7 +78,7 @@ def find_data(card: TaskCard, home: Path, split: str, data_dir: Path | None) -> 
         raise UsageError(
             f"The task '{card.name}' has no split '{split}'.", hint=f"It has {', '.join(card.data)}: choose by --split."
         )
-    spec = card.data[split]  # type: ignore[index]  # narrowed by the test above
+    spec = card.data[split]
     roots = [home] if spec.bundled else data_roots(data_dir)
     looked_at = []
     for root in roots:

@@ -92,7 +92,9 @@ def _check_tokenizer(checkpoint: Checkpoint, found: Inspection) -> None:
         if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids:
             found.warnings.append(f"The tokenizer does not know a part of plain English text: {sentence!r}.")
         elif len(ids) > len(sentence) * 0.8:
-            found.warnings.append(f"The tokenizer cuts English into single letters ({len(ids)} tokens for {len(sentence)} letters).")
+            found.warnings.append(
+                f"The tokenizer cuts English into single letters ({len(ids)} tokens for {len(sentence)} letters)."
+            )
         else:
             continue
         return

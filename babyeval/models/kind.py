@@ -13,7 +13,16 @@ BACKENDS: tuple[Backend, ...] = get_args(Backend)
 MASKED_BACKENDS: tuple[Backend, ...] = ("mlm", "mntp")
 
 # Position tables of these start behind the padding id, so that many entries are never used.
-_OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "data2vec-text", "longformer", "mpnet"}
+_OFFSET_POSITIONS = {
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "camembert",
+    "roberta-prelayernorm",
+    "data2vec-text",
+    "longformer",
+    "mpnet",
+}
 _WINDOW_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "n_ctx")
 
 
@@ -40,7 +49,8 @@ def detect_backend(config: Any, wanted: str) -> KindChoice:
     heads = [str(name) for name in getattr(config, "architectures", None) or []]
     if getattr(config, "is_encoder_decoder", False):
         raise UsageError(
-            "Encoder-decoder models cannot be scored by this version.", where=f"architecture {', '.join(heads) or config.model_type}"
+            "Encoder-decoder models cannot be scored by this version.",
+            where=f"architecture {', '.join(heads) or config.model_type}",
         )
     for head in heads:
         if head.endswith(("ForCausalLM", "LMHeadModel")):

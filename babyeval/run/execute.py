@@ -171,11 +171,14 @@ def group_headlines(groups: Sequence[str], results: Sequence[TaskResult]) -> lis
             values = [score.value for score in present if score is not None and score.value is not None]
             headlines.append(
                 GroupHeadline(
-                    group=group, model=model, protocol=protocol,
+                    group=group,
+                    model=model,
+                    protocol=protocol,
                     value=sum(values) / len(values) if values and not missing else None,
-                    tasks=tuple(name for name in names if name in scores), missing=missing,
+                    tasks=tuple(name for name in names if name in scores),
+                    missing=missing,
                     units=tuple(dict.fromkeys(score.unit for score in present if score is not None)),
-                )  # fmt: skip
+                )
             )
     return headlines
 

@@ -29,8 +29,7 @@ def run_batched(view: ModelView, queries: Sequence[Query], work: Work) -> Iterat
     units = sorted(same.items(), key=lambda unit: len(unit[0]))
     work.nodes += sum(len(ids) for ids in same)
     for start, end in group_by_budget([len(ids) for ids, _ in units], position_budget(view.device)):
-        for answers in run_batch(lambda batch: [_run_units(view, queries, batch, work)], units[start:end], work):
-            yield answers
+        yield from run_batch(lambda batch: [_run_units(view, queries, batch, work)], units[start:end], work)
 
 
 def _run_units(

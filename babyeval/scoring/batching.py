@@ -17,7 +17,7 @@ Answer = TypeVar("Answer")
 Answers = list[tuple[int, tuple[float, ...]]]
 
 # On a CPU the activations of a batch should stay in its cache (benchmarks/); a GPU wants many.
-_POSITIONS_CPU = 2048
+_POSITIONS_CPU = 1536
 _POSITIONS_GPU = 65536
 
 

@@ -13,7 +13,7 @@ from babyeval.errors import UsageError
 from babyeval.scoring.batched import run_batched
 from babyeval.scoring.batching import Answers, Work, group_by_budget, position_budget, run_batch
 from babyeval.scoring.model_view import Asked, ModelView
-from babyeval.scoring.trie import Pack, build_trie
+from babyeval.scoring.trie import Pack, Trie
 from babyeval.types import Query
 
 if TYPE_CHECKING:
@@ -24,12 +24,13 @@ _TOLERANCE = 1e-4
 _LEAK = 1e-3
 
 
-def run_causal(view: ModelView, queries: Sequence[Query], work: Work, reason: str | None) -> Iterator[Answers]:
+def run_causal(view: ModelView, queries: Sequence[Query], trie: Trie, work: Work, reason: str | None) -> Iterator[Answers]:
     """Answers causal queries batch by batch.
 
     Args:
         view: The model.
         queries: What to answer.
+        trie: The same queries as a trie.
         work: Is updated as batches finish.
         reason: Why the plain path must be taken; None if `probe_sharing` trusts the trie.
 
@@ -40,13 +41,11 @@ def run_causal(view: ModelView, queries: Sequence[Query], work: Work, reason: st
         work.path = f"batched ({reason})"
         yield from run_batched(view, queries, work)
         return
-    trie = build_trie(queries)
     work.path = "trie"
     work.nodes += trie.nodes
     packs = sorted(trie.packs, key=len)
     for start, end in group_by_budget([len(pack) for pack in packs], position_budget(view.device)):
-        for answers in run_batch(lambda units: [_run_packs(view, queries, units, work)], packs[start:end], work):
-            yield answers
+        yield from run_batch(lambda units: [_run_packs(view, queries, units, work)], packs[start:end], work)
 
 
 def _run_packs(view: ModelView, queries: Sequence[Query], packs: Sequence[Pack], work: Work) -> Answers:
@@ -107,12 +106,13 @@ def _attention_mask(view: ModelView, mask: Tensor) -> Tensor:
     return blocked.masked_fill_(~mask, torch.finfo(view.dtype).min)
 
 
-def probe_sharing(view: ModelView, queries: Sequence[Query], facts: TokenizerFacts) -> str | None:
+def probe_sharing(view: ModelView, queries: Sequence[Query], trie: Trie, facts: TokenizerFacts) -> str | None:
     """Compares packs that share prefixes with the plain path, on the queries at hand.
 
     Args:
         view: The model, in float32.
-        queries: What is to be answered; the largest pack and one more are tried.
+        queries: What is to be answered.
+        trie: The same queries as a trie; its largest pack and one more are tried.
         facts: Gives a harmless token for the look-ahead test.
 
     Returns:
@@ -122,7 +122,6 @@ def probe_sharing(view: ModelView, queries: Sequence[Query], facts: TokenizerFac
         UsageError: The model looks ahead, so that it is no causal model at all.
     """
     _require_causal(view, queries, facts)
-    trie = build_trie(queries)
     largest = max(trie.packs, key=len)
     sliding = getattr(view.model.config, "sliding_window", None)
     if isinstance(sliding, int) and len(largest) > sliding:

@@ -22,18 +22,18 @@ class Tokens:
     Attributes:
         ids: Vocabulary ids, specials included.
         offsets: Character range of each token.
-        special: Whether the tokenizer added the token.
+        special: 1 where the tokenizer added the token, else 0.
         words: Number of the word each token belongs to; None for specials.
     """
 
     ids: tuple[int, ...]
-    offsets: tuple[tuple[int, int], ...]
-    special: tuple[bool, ...]
+    offsets: Sequence[tuple[int, int]]
+    special: Sequence[int]
     words: tuple[int | None, ...]
 
     def with_front(self, token: int) -> Tokens:
         """The same with a special token put in front."""
-        return Tokens((token, *self.ids), ((0, 0), *self.offsets), (True, *self.special), (None, *self.words))
+        return Tokens((token, *self.ids), ((0, 0), *self.offsets), (1, *self.special), (None, *self.words))
 
     @property
     def prefix(self) -> int:
@@ -93,12 +93,12 @@ class Encoder:
 
     def tokenize(self, texts: list[str]) -> Iterator[Tokens]:
         """Tokenises texts as the tokenizer does by itself, with its special tokens."""
-        encoded = self.tokenizer(texts, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
-        for i, (ids, offsets, special) in enumerate(
-            zip(encoded["input_ids"], encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True)
-        ):
-            words = tuple(encoded.word_ids(i)) if self.masking == "word-l2r" else ()
-            yield Tokens(tuple(ids), tuple(map(tuple, offsets)), tuple(map(bool, special)), words)
+        backend = self.tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        for encoding in backend.encode_batch(texts):
+            words = tuple(encoding.word_ids) if self.masking == "word-l2r" else ()
+            yield Tokens(tuple(encoding.ids), encoding.offsets, encoding.special_tokens_mask, words)
 
     def scored(self, tokens: Tokens, span: Span) -> list[int]:
         """Indices of the tokens that belong to the span (protocol.md, section 1).

@@ -17,6 +17,7 @@ from babyeval.types import Query
 if TYPE_CHECKING:
     from babyeval.scoring.batching import Work
     from babyeval.scoring.model_view import ModelView
+    from babyeval.scoring.trie import Trie
 
 Dtype = Literal["float32", "bfloat16"]
 LogProbs = tuple[float, ...]
@@ -91,7 +92,9 @@ class Engine:
             unknown = [key for key in unknown if key not in known]
         return unknown
 
-    def answer(self, queries: Mapping[bytes, Query], dtype: Dtype = "float32", label: str = "scoring") -> Mapping[bytes, LogProbs]:
+    def answer(
+        self, queries: Mapping[bytes, Query], dtype: Dtype = "float32", label: str = "scoring"
+    ) -> Mapping[bytes, LogProbs]:
         """Log-probabilities of all reads of all queries.
 
         Args:
@@ -146,23 +149,25 @@ class Engine:
         from babyeval.scoring.batched import run_batched
         from babyeval.scoring.batching import Work
         from babyeval.scoring.causal import run_causal
+        from babyeval.scoring.trie import build_trie
 
         keys, asked = list(queries), list(queries.values())
         with full_precision():
             base = self._view("float32")
             self._require_vocabulary(base, asked)
-            self._probe(base, asked)
+            trie = build_trie(asked) if self.head == "causal" else None
+            self._probe(base, asked, trie)
             view = self._view(dtype)
             work = self.works.setdefault(dtype, Work())
-            if self.head == "causal":
-                batches = run_causal(view, asked, work, self._plain_because)
+            if trie is not None:
+                batches = run_causal(view, asked, trie, work, self._plain_because)
             else:
                 work.path = "batched"
                 batches = run_batched(view, asked, work)
             for batch in batches:
                 yield [(keys[i], row) for i, row in batch]
 
-    def _probe(self, base: ModelView, asked: list[Query]) -> None:
+    def _probe(self, base: ModelView, asked: list[Query], trie: Trie | None) -> None:
         """Proves, once and in float32, which short cuts this model allows."""
         if self._probed:
             return
@@ -171,8 +176,8 @@ class Engine:
 
         sample = sorted({query.input_ids for query in asked}, key=len)[-4:]
         base.try_split(padded_inputs(base, sample))
-        if self.head == "causal":
-            self._plain_because = probe_sharing(base, asked, self.checkpoint.facts)
+        if trie is not None:
+            self._plain_because = probe_sharing(base, asked, trie, self.checkpoint.facts)
         self._probed = True
 
     def _require_vocabulary(self, view: ModelView, asked: list[Query]) -> None:

@@ -65,7 +65,7 @@ class ModelView:
 
     @property
     def dtype(self) -> torch.dtype:
-        return next(self.model.parameters()).dtype
+        return next(self.model.parameters()).dtype  # type: ignore[no-any-return]
 
     @property
     def vocabulary(self) -> int:
@@ -95,7 +95,7 @@ class ModelView:
             asked: What to read.
         """
         positions = torch.as_tensor(asked.positions, dtype=torch.long, device=self.device)
-        unique, index = positions.unique(return_inverse=True)
+        unique, index = torch.unique(positions, return_inverse=True)
         states = (self._hidden(inputs) if self.split else self._logits(inputs)).flatten(0, 1)
         order = index.argsort(stable=True)
         ranks = index[order].tolist()

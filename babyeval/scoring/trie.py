@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,7 +77,7 @@ def build_trie(queries: Sequence[Query], pack_nodes: int = PACK_NODES) -> Trie:
     """
     order = sorted(range(len(queries)), key=lambda i: queries[i].input_ids)
     paths = [queries[i].input_ids for i in order]
-    shared = [0] + [common_prefix(a, b) for a, b in zip(paths, paths[1:], strict=False)]
+    shared = [0] + [common_prefix(a, b) for a, b in pairwise(paths)]
     lengths = [len(path) for path in paths]
     packs = [
         _pack(queries, order, paths, shared, start, end) for start, end in _cuts(lengths, shared, pack_nodes)
