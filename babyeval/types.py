@@ -6,6 +6,7 @@ import hashlib
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 
@@ -58,17 +59,13 @@ class Query:
         Args:
             salt: Whatever else the answer depends on (head, dtype, scoring version).
         """
-        numbers = [len(self.input_ids), *self.input_ids]
-        if self.decoder_ids is None:
-            numbers.append(-1)
-        else:
-            numbers += [len(self.decoder_ids), *self.decoder_ids]
-        for position, target in self.reads:
-            numbers.append(position)
-            if isinstance(target, tuple):
-                numbers += [-len(target) - 1, *target]
-            else:
-                numbers.append(target)
+        decoder = (-1,) if self.decoder_ids is None else (len(self.decoder_ids), *self.decoder_ids)
+        numbers = [len(self.input_ids), *self.input_ids, *decoder]
+        for number in chain.from_iterable(self.reads):
+            if isinstance(number, int):
+                numbers.append(number)
+            else:  # a set of targets: its size, told apart from an id by its sign
+                numbers += [-len(number) - 1, *number]
         packed = struct.pack(f"<{len(numbers)}i", *numbers)
         return hashlib.blake2b(packed, digest_size=16, key=salt).digest()
 

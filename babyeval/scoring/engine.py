@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -138,34 +137,33 @@ class Engine:
 
     def _compute(self, queries: dict[bytes, Query], dtype: Dtype, label: str) -> None:
         known, cache = self._answers[dtype], self._cache(dtype)
+        batches = self._batches(queries, dtype)
         with self._reporter.bar(label, len(queries)) as advance:
-            for named in self._batches(queries, dtype):
+            for named in batches:
                 cache.put(named)
                 known.update(named)
                 advance(len(named))
 
     def _batches(self, queries: dict[bytes, Query], dtype: Dtype) -> Iterator[list[tuple[bytes, LogProbs]]]:
-        """Answers batch by batch, as the model gives them."""
+        """Opens the weights, proves the short cuts, and answers batch by batch as it is asked."""
         from babyeval.scoring.batched import run_batched
         from babyeval.scoring.batching import Work
         from babyeval.scoring.causal import run_causal
         from babyeval.scoring.trie import build_trie
 
         keys, asked = list(queries), list(queries.values())
-        with full_precision():
-            base = self._view("float32")
-            self._require_vocabulary(base, asked)
-            trie = build_trie(asked) if self.head == "causal" else None
-            self._probe(base, asked, trie)
-            view = self._view(dtype)
-            work = self.works.setdefault(dtype, Work())
-            if trie is not None:
-                batches = run_causal(view, asked, trie, work, self._plain_because)
-            else:
-                work.path = "batched"
-                batches = run_batched(view, asked, work)
-            for batch in batches:
-                yield [(keys[i], row) for i, row in batch]
+        base = self._view("float32")
+        self._require_vocabulary(base, asked)
+        trie = build_trie(asked) if self.head == "causal" else None
+        self._probe(base, asked, trie)
+        view = self._view(dtype)
+        work = self.works.setdefault(dtype, Work())
+        if trie is not None:
+            batches = run_causal(view, asked, trie, work, self._plain_because)
+        else:
+            work.path = "batched"
+            batches = run_batched(view, asked, work)
+        return ([(keys[i], row) for i, row in batch] for batch in batches)
 
     def _probe(self, base: ModelView, asked: list[Query], trie: Trie | None) -> None:
         """Proves, once and in float32, which short cuts this model allows."""
@@ -199,7 +197,7 @@ class Engine:
 
     def _view(self, dtype: str) -> ModelView:
         if dtype not in self._views:
-            from babyeval.models.load import load_model, rounded_copy, torch_device
+            from babyeval.models.load import load_model, native_bfloat16, rounded_copy, torch_device
             from babyeval.scoring.model_view import ModelView
 
             if dtype == "float32":
@@ -207,20 +205,9 @@ class Engine:
                 self._views[dtype] = ModelView(load_model(self.checkpoint, device), device)
             else:
                 base = self._view("float32")
+                if not native_bfloat16(base.device):
+                    self._reporter.note("This device has no bfloat16 arithmetic and imitates it: --dtype float32 is faster here.")
                 view = ModelView(rounded_copy(base.model), base.device)
                 view.split = base.split
                 self._views[dtype] = view
         return self._views[dtype]
-
-
-@contextlib.contextmanager
-def full_precision() -> Iterator[None]:
-    """float32 means float32: TF32 is off while scoring (protocol.md, section 10)."""
-    import torch
-
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
 # Positions that go through the head together: on a CPU their logits should stay in its cache.
 _HEAD_POSITIONS_CPU = 256
 _HEAD_NUMBERS_GPU = 1 << 28
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """float32 means float32: TF32 is off while scoring (protocol.md, section 10)."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 class _Given(nn.Module):
@@ -71,6 +83,7 @@ class ModelView:
     def vocabulary(self) -> int:
         return int(self.model.get_input_embeddings().num_embeddings)
 
+    @full_precision()
     def try_split(self, inputs: Mapping[str, Tensor], tolerance: float = 1e-4) -> bool:
         """Runs body and head apart from now on, if that gives the logits of the whole model."""
         if self._slot is None:
@@ -84,6 +97,7 @@ class ModelView:
             self.split = False  # a model built in another way: it is then run whole
         return self.split
 
+    @full_precision()
     @torch.inference_mode()
     def read(self, inputs: Mapping[str, Tensor], asked: Asked) -> list[float]:
         """Log-probabilities in nats of the asked-for targets.
