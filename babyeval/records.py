@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from babyeval.card import TaskCard
 
@@ -231,7 +231,6 @@ class RunReport(BaseModel):
     exit_code: int
     results: tuple[TaskResult, ...]
     groups: tuple[GroupHeadline, ...] = ()
-    notes: tuple[str, ...] = Field(default=())
 
 
 def load_result(text: str) -> TaskResult:

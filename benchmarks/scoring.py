@@ -85,7 +85,7 @@ def compare(checkpoint: Checkpoint, config: RunConfig, repeats: int) -> dict[str
     works = plan.engine.works
     positions, nodes = (sum(getattr(work, name) for work in works.values()) for name in ("positions", "nodes"))
     flops, rate = flops_per_position(checkpoint), matrix_rate(checkpoint, getattr(torch, config.dtype))
-    floor = nodes * flops / rate / 1e9
+    floor = least_operations(checkpoint, nodes, len(plan.questions.queries)) / rate / 1e9
     engine, ours = statistics.median(own), statistics.median(plain)
     return {
         "task": config.tasks[0], "split": plan.tasks[0].split, "model": checkpoint.name, "backend": checkpoint.backend,
@@ -123,6 +123,16 @@ def run_reference(checkpoint: Checkpoint, texts: list[list[str]]) -> tuple[Refer
     start = time.perf_counter()
     run = score(checkpoint.loaded, checkpoint.tokenizer, texts)
     return run, time.perf_counter() - start
+
+
+def least_operations(checkpoint: Checkpoint, nodes: int, queries: int) -> float:
+    """Operations that the questions need: every node through the body, and through the head what is read.
+
+    A causal model is read at every node; a masked one at one position per query.
+    """
+    model: Any = checkpoint.loaded
+    head = 2.0 * model.get_output_embeddings().weight.numel()
+    return nodes * (flops_per_position(checkpoint) - head) + (nodes if checkpoint.backend == "causal" else queries) * head
 
 
 def flops_per_position(checkpoint: Checkpoint) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,6 @@ class TokenizerFacts:
     pad: int
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:

@@ -155,7 +155,9 @@ def group_headlines(groups: Sequence[str], results: Sequence[TaskResult]) -> lis
     """The official macro averages of the groups that were asked for.
 
     A plug-in's task never enters them; an average that lacks a task is null and says which.
+    Mini and limited splits have no official average.
     """
+    results = [result for result in results if result.split in ("full", "fast")]
     wanted = [group for group in ("zero-shot", "finetune") if group in groups or "all" in groups]
     headlines = []
     for model, protocol in dict.fromkeys((result.model.name, result.protocol) for result in results):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -31,7 +31,6 @@ class Work:
         nodes: Distinct inputs prefixes (trie) or tokens of distinct inputs (batched).
         batches: Number of forward passes.
         halvings: How often a batch did not fit into memory.
-        notes: What a reader of the record should know.
     """
 
     path: str = "cache"
@@ -39,7 +38,6 @@ class Work:
     nodes: int = 0
     batches: int = 0
     halvings: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 def position_budget(device: torch.device) -> int:

@@ -124,8 +124,8 @@ def probe_sharing(view: ModelView, queries: Sequence[Query], trie: Trie, facts: 
     _require_causal(view, queries, facts)
     largest = max(trie.packs, key=len)
     sliding = getattr(view.model.config, "sliding_window", None)
-    if isinstance(sliding, int) and len(largest) > sliding:
-        return f"its sliding window of {sliding} is shorter than a pack"
+    if isinstance(sliding, int) and max(len(query.input_ids) for query in queries) > sliding:
+        return f"its sliding window of {sliding} tokens is shorter than an input"
     packs = [largest, trie.packs[len(trie.packs) // 2]]
     chosen = sorted({query for pack in packs for query in pack.queries})
     plain = {chosen[i]: values for batch in run_batched(view, [queries[i] for i in chosen], Work()) for i, values in batch}
@@ -143,11 +143,12 @@ def _require_causal(view: ModelView, queries: Sequence[Query], facts: TokenizerF
     longest = max(queries, key=lambda query: len(query.input_ids)).input_ids
     if len(longest) < 2:
         return
-    other = next(token for token in range(view.vocabulary) if token not in (longest[-1], facts.mask))
-    last = len(longest) - 2
+    middle = len(longest) // 2
+    later = longest[middle:]
+    other = next(token for token in range(view.vocabulary) if token not in later and token != facts.mask)
     (a,), (b,) = (
-        view.read({"input_ids": torch.tensor([ids], device=view.device)}, Asked([last], [longest[-1]]))
-        for ids in (longest, (*longest[:-1], other))
+        view.read({"input_ids": torch.tensor([ids], device=view.device)}, Asked([middle - 1], [longest[middle]]))
+        for ids in (longest, longest[:middle] + (other,) * len(later))
     )
     if abs(a - b) > _LEAK:
         raise UsageError(
