@@ -11,7 +11,7 @@ from babyeval.errors import UsageError
 from babyeval.models.checkpoint import Checkpoint, from_memory, open_checkpoint
 from babyeval.models.naming import parse_model
 from babyeval.progress import Quiet, Reporter
-from babyeval.records import TaskResult
+from babyeval.records import Score, TaskResult
 from babyeval.run.execute import execute
 from babyeval.run.plan import Plan, make_plan
 from babyeval.store import ResultStore
@@ -108,7 +108,9 @@ def load_results(folder: str | Path = "results") -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = []
+    about = ("condition", "train_seed", "words_seen", "digest")
+    columns = [*("model", "revision", "task", "protocol", "split", "backend", "status"), *Score.model_fields, "headline", *about]
+    rows: list[dict[str, Any]] = []
     for result in ResultStore(Path(folder)).results():
         common = {
             "model": result.model.name,
@@ -118,8 +120,7 @@ def load_results(folder: str | Path = "results") -> pd.DataFrame:
             "split": result.split,
             "backend": result.backend,
             "status": result.status,
+            **{key: getattr(result.model, key) for key in about},
         }
-        about = {key: getattr(result.model, key) for key in ("condition", "train_seed", "words_seen", "digest")}
-        for score in result.scores:
-            rows.append({**common, **score.model_dump(), "headline": score in result.headlines, **about})
-    return pd.DataFrame(rows)
+        rows.extend({**common, **score.model_dump(), "headline": score in result.headlines} for score in result.scores)
+    return pd.DataFrame(rows, columns=columns)

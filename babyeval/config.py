@@ -47,7 +47,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     models: tuple[str, ...] = Field(min_length=1)
-    tasks: tuple[str, ...] = ("all",)
+    tasks: tuple[str, ...] = Field(default=("all",), min_length=1)
     split: Literal["full", "fast", "mini"] = "full"
     protocol: Literal["robust", "babylm-2025", "babylm-2026", "all"] = "robust"
     data_dir: Path | None = None

@@ -13,6 +13,8 @@ from babyeval.data.lookup import DataSource
 from babyeval.decide import choose, margin
 from babyeval.errors import DataError, ModelError
 from babyeval.protocols import Protocol
+from babyeval.records import Score
+from babyeval.run.aggregate import accuracy_scores
 from babyeval.types import Item, Outcome, Row, Span
 
 
@@ -26,9 +28,11 @@ class SpanTask(abc.ABC):
     Attributes:
         decides: True if only the sign of score differences counts, so that a score far from
             the decision boundary may be computed in bfloat16.
+        headline_count: How many of the first scores are headlines.
     """
 
     decides = False
+    headline_count = 1
 
     def __init__(self, card: TaskCard, home: Path) -> None:
         self.card = card
@@ -54,6 +58,16 @@ class SpanTask(abc.ABC):
         Raises:
             ModelError: The protocol refuses an answer, such as NaN.
         """
+
+    def scores(self, items: Sequence[Item], outcomes: Sequence[Outcome], protocol: Protocol) -> list[Score]:
+        """The task's scores, headlines first; here outcomes are credits and the headline their accuracy.
+
+        Args:
+            items: The items.
+            outcomes: What each contributes, in the same order.
+            protocol: Its name may decide how scores are formed.
+        """
+        return accuracy_scores(self.card, items, outcomes)
 
     def margins(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[float]:
         """Distance of each item from its decision boundary in nats; needed where ``decides``."""

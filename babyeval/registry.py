@@ -73,10 +73,13 @@ def list_tasks() -> list[Listing]:
             continue
         try:
             listings.append(Listing(name, _origin(entries[0]), _load(entries[0])))
-        except Exception as error:  # a plug-in may fail in any way; the reason is shown
-            reason = error.what if isinstance(error, BabyevalError) else f"{type(error).__name__}: {error}"
-            listings.append(Listing(name, _origin(entries[0]), None, reason))
+        except (Exception, SystemExit) as error:  # a plug-in may fail in any way; the reason is shown
+            listings.append(Listing(name, _origin(entries[0]), None, _reason(error)))
     return sorted(listings, key=lambda listing: (listing.origin != _BUILT_IN, listing.name))
+
+
+def _reason(error: BaseException) -> str:
+    return error.what if isinstance(error, BabyevalError) else f"{type(error).__name__}: {error}"
 
 
 def _clash(name: str, entries: list[EntryPoint]) -> UsageError:
@@ -95,20 +98,24 @@ def get_task(name: str) -> SpanTask:
         return _registered[name]
     entries = _entries()
     if name not in entries:
-        near = difflib.get_close_matches(name, [*entries, *_registered, *_groups()], n=1)
+        near = difflib.get_close_matches(name, task_and_group_names(), n=1)
         guess = f"Did you mean '{near[0]}'? " if near else ""
         raise UsageError(f"Unknown task '{name}'.", hint=f"{guess}'babyeval tasks list' shows all tasks and groups.")
     if len(entries[name]) > 1:
         raise _clash(name, entries[name])
     try:
         return _load(entries[name][0])
-    except Exception as error:  # a plug-in may fail in any way; the reason is shown
-        reason = error.what if isinstance(error, BabyevalError) else f"{type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:  # a plug-in may fail in any way; the reason is shown
         raise UsageError(
             f"The task '{name}' cannot be loaded.",
-            where=f"{entries[name][0].value} of '{_origin(entries[name][0])}': {reason}",
+            where=f"{entries[name][0].value} of '{_origin(entries[name][0])}': {_reason(error)}",
             hint="Mend or uninstall the plug-in; 'babyeval tasks validate' shows more.",
         ) from error
+
+
+def task_and_group_names() -> set[str]:
+    """Everything that ``--tasks`` understands."""
+    return {*_entries(), *_registered, *_groups()}
 
 
 def _groups() -> dict[str, list[str]]:

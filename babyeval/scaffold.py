@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import re
 from importlib.resources import files
@@ -9,6 +10,7 @@ from pathlib import Path
 from string import Template
 
 from babyeval.errors import UsageError, disk_error
+from babyeval.registry import task_and_group_names
 
 # Template file -> place in the new package; $name is the task's name.
 _FILES = {
@@ -33,8 +35,10 @@ def new_task(name: str, parent: Path) -> Path:
         UsageError: The name cannot be used, or the folder exists.
         MissingError: The folder cannot be written.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name) or name == "babyeval":
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise UsageError(f"'{name}' cannot be a task's name.", hint="Use lower-case letters, digits and underscores.")
+    if name in task_and_group_names() or importlib.util.find_spec(name) is not None:
+        raise UsageError(f"'{name}' is the name of a task, a group or a Python module already.", hint="Choose another name.")
     target = parent / name
     if target.exists():
         raise UsageError(f"'{target}' exists already.", hint="Choose another name, or another place by --in.")

@@ -44,9 +44,8 @@ def validate_task(task: SpanTask, data_dir: Path | None = None) -> list[Finding]
     card = task.card
     findings = [Finding("card", "right", f"version {card.version}, groups {', '.join(card.groups) or 'none'}")]
     has_readme = any((home / "README.md").is_file() for home in (task.home, task.home.parent))
-    findings.append(
-        Finding("README.md", "right" if has_readme else "wrong", "says how it is scored" if has_readme else "missing")
-    )
+    readme = Finding("README.md", "right", "there") if has_readme else Finding("README.md", "absent", "none beside the card")
+    findings.append(readme)
     for split in SPLITS:
         if split in card.data:
             findings.extend(_check_split(task, split, data_dir))

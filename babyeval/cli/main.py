@@ -10,6 +10,8 @@ import typer
 from babyeval.cli import check, demo, doctor, run, tasks
 from babyeval.errors import BabyevalError
 
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
+
 app = typer.Typer(
     name="babyeval",
     help="How good is a small language model really? The BabyLM suite: right, fast, with error bars.",
@@ -48,9 +50,10 @@ def main() -> None:
     except BabyevalError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("Interrupted. What was computed is kept: the same command goes on from here.", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            print("Interrupted. What was computed is kept: the same command goes on from here.", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

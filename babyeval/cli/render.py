@@ -9,8 +9,8 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from babyeval.records import GroupHeadline, RunReport, Score, TaskResult
 from babyeval.run.plan import Plan
@@ -31,11 +31,11 @@ def print_json(content: Any) -> None:
 
 def simple_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], numeric: Sequence[int] = ()) -> Table:
     """A table without ornament; no cell is read as markup."""
-    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i in numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
+        table.add_row(*(Text(str(cell)) for cell in row))
     return table
 
 
@@ -50,10 +50,10 @@ def print_results(outcome: RunReport, out: Path) -> None:
         screen.print(simple_table(title, columns, [_result_row(result) for result in mine], (3, 4, 5, 6, 7)))
     for result in outcome.results:
         for line in _remarks(result):
-            screen.print(escape(line))
+            screen.print(Text(line))
     for group in outcome.groups:
-        screen.print(escape(_group_line(group)))
-    screen.print(escape(f"Records and per-item tables: {out}"))
+        screen.print(Text(_group_line(group)))
+    screen.print(Text(f"Records and per-item tables: {out}"))
 
 
 def _result_row(result: TaskResult) -> tuple[str, ...]:
@@ -154,5 +154,5 @@ def print_plan(summary: dict[str, Any]) -> None:
     screen.print(simple_table(title, columns, rows, (4, 5, 6)))
     for task in summary["tasks"]:
         if task["reason"]:
-            screen.print(escape(f"{task['task']}: {task['reason']}"))
+            screen.print(Text(f"{task['task']}: {task['reason']}"))
     screen.print(f"{summary['to_compute']:,} of {summary['queries']:,} distinct queries would be computed.")

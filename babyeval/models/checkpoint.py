@@ -93,7 +93,7 @@ def words_in_name(name: str) -> int | None:
         (10000000, None)
     """
     match = re.search(r"(\d+(?:\.\d+)?)([KMB])(?![A-Za-z0-9])", name)
-    return int(float(match[1]) * {"K": 1e3, "M": 1e6, "B": 1e9}[match[2]]) if match and name.startswith("chck") else None
+    return round(float(match[1]) * {"K": 1e3, "M": 1e6, "B": 1e9}[match[2]]) if match and name.startswith("chck") else None
 
 
 def open_checkpoint(
@@ -164,7 +164,7 @@ def _read_config(folder: Path, trust_remote_code: bool) -> Any:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UsageError(f"The checkpoint's config.json is not valid JSON ({error}).", where=str(path)) from error
+        raise _not_json(path, error) from error
     from transformers import CONFIG_MAPPING, AutoConfig
 
     if "auto_map" in content and content.get("model_type") not in CONFIG_MAPPING and not trust_remote_code:
@@ -202,8 +202,16 @@ def _read_training(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UsageError(f"{_TRAINING_FILE} is not valid JSON ({error}).", where=str(path)) from error
+        raise _not_json(path, error) from error
     return content if isinstance(content, dict) else {}
+
+
+def _not_json(path: Path, error: Exception) -> UsageError:
+    return UsageError(
+        f"The checkpoint's {path.name} is not valid JSON ({error}).",
+        where=str(path),
+        hint="It may have been cut while it was written or copied: save or copy the checkpoint again.",
+    )
 
 
 def _children_hint(folder: Path) -> str:

@@ -6,11 +6,16 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from babyeval.errors import UsageError
+
 if TYPE_CHECKING:
     import torch
 
 # Besides the weights, whatever changes an answer: the architecture, the tokenizer, custom code.
 _PATTERNS = ("config.json", "tokenizer*.json", "tokenizer.model", "vocab*", "merges.txt", "special_tokens_map.json", "*.py")
+
+# What a configuration says about where it was loaded from and by what.
+_WHEREABOUTS = ("_name_or_path", "transformers_version")
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -32,7 +37,9 @@ def loaded_digest(model: torch.nn.Module, tokenizer: Any) -> str:
     """Digest of a model in memory together with its tokenizer."""
     import torch
 
-    total = hashlib.sha256(repr(sorted(model.config.to_dict().items(), key=str)).encode())  # type: ignore[union-attr,operator]
+    config: Any = model.config
+    facts = {key: value for key, value in config.to_dict().items() if key not in _WHEREABOUTS}
+    total = hashlib.sha256(repr(sorted(facts.items(), key=str)).encode())
     total.update(tokenizer.backend_tokenizer.to_str().encode())
     for name, tensor in sorted(model.state_dict().items()):
         total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -41,16 +48,27 @@ def loaded_digest(model: torch.nn.Module, tokenizer: Any) -> str:
 
 
 def parameter_count(folder: Path) -> int | None:
-    """Number of stored parameters, read from the headers; None without safetensors."""
+    """Number of stored parameters, read from the headers; None without safetensors.
+
+    Raises:
+        UsageError: A file is damaged.
+    """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         return None
     import math
 
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     count = 0
     for path in files:
-        with safe_open(path, framework="numpy") as weights:
-            count += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+        try:
+            with safe_open(path, framework="numpy") as weights:
+                count += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+        except SafetensorError as error:
+            raise UsageError(
+                f"The weights cannot be read: {error}.",
+                where=str(path),
+                hint="The file may have been cut while it was written or copied: save or copy the checkpoint again.",
+            ) from error
     return count

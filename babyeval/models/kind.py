@@ -51,6 +51,7 @@ def detect_backend(config: Any, wanted: str) -> KindChoice:
         raise UsageError(
             "Encoder-decoder models cannot be scored by this version.",
             where=f"architecture {', '.join(heads) or config.model_type}",
+            hint="It scores causal and masked models.",
         )
     for head in heads:
         if head.endswith(("ForCausalLM", "LMHeadModel")):

@@ -18,12 +18,15 @@ def torch_device(name: str) -> torch.device:
     """The device of that name; ``auto`` takes a GPU if there is one.
 
     Raises:
+        UsageError: The name is unknown.
         MissingError: A GPU was asked for and there is none.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
         raise MissingError("There is no GPU that PyTorch can use.", hint="Leave out --device, or look at 'babyeval doctor'.")
+    if name not in ("cpu", "cuda"):
+        raise UsageError(f"Unknown device '{name}'.", hint="Choose one of auto, cpu, cuda.")
     return torch.device(name)
 
 

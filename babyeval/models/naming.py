@@ -10,7 +10,9 @@ from urllib.parse import quote
 from babyeval.errors import UsageError
 
 # Folder names that say nothing without their parent's.
-_GENERIC = re.compile(r"^(checkpoint-\d+|chck_\w+|final|model|output|best|last|main)$", re.IGNORECASE)
+_GENERIC = re.compile(r"^(checkpoint-\d+|chck_\w+|final|best|last)$", re.IGNORECASE)
+
+_LONGEST_NAME = 255  # bytes of one path component on common file systems
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,10 @@ def parse_model(text: str) -> ModelRef:
         >>> parse_model("small=org/model@chck_10M")
         ModelRef(name='small', source='org/model', revision='chck_10M')
     """
-    if Path(text).exists():
+    if text.strip() and Path(text).exists():
         return ModelRef(None, text, None)
     name, equals, source = text.rpartition("=")
-    if not source or (equals and not name):
+    if not source.strip() or (equals and not name):
         raise UsageError(f"'{text}' names no model.", hint="Write --model PATH, --model ORG/NAME or --model NAME=PATH.")
     revision = None
     if not Path(source).exists():
@@ -78,9 +80,17 @@ def default_name(source: str, *, local: bool, condition: str | None, seed: int |
 def folder_name(name: str) -> str:
     """A name made safe as one path component; other names give other folders.
 
+    Raises:
+        UsageError: The name is too long for a folder.
+
     Example:
         >>> folder_name("size: 10M/a")
         'size%3A%2010M%2Fa'
     """
     encoded = quote(name, safe="+,@=")
+    if len(encoded) > _LONGEST_NAME:
+        raise UsageError(
+            f"The name '{name[:40]}...' is too long for a folder ({len(encoded)} bytes once encoded, at most {_LONGEST_NAME}).",
+            hint="Give a shorter one: --model NAME=PATH.",
+        )
     return encoded.replace(".", "%2E") if set(encoded) <= {"."} else encoded

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from babyeval.errors import BabyevalError, MissingError
 from babyeval.protocols import PROTOCOLS
-from babyeval.records import Counts, DataInfo, FileInfo, GroupHeadline, Precision, RunReport, TaskResult, Timing
-from babyeval.run.aggregate import accuracy_scores
-from babyeval.run.plan import Plan, PlannedTask, unexpected
-from babyeval.run.precision import Rows, checked_rows, rows_of
+from babyeval.records import Counts, DataInfo, FileInfo, GroupHeadline, RunReport, TaskResult, Timing
+from babyeval.run.plan import Plan, PlannedTask, planned_dtype, unexpected
+from babyeval.run.precision import Answers, Rows, checked_rows, rows_of
 from babyeval.run.provenance import provenance
+from babyeval.scoring.engine import Dtype
 from babyeval.types import Outcome
 
 if TYPE_CHECKING:
@@ -31,44 +31,38 @@ def execute(plan: Plan) -> list[TaskResult]:
     """
     start = time.monotonic()
     running = plan.running()
-    rows = _all_rows(plan, running)
-    done = {
-        id(planned): _finish(plan, planned, found, precision, start)
-        for planned, (found, precision) in zip(running, rows, strict=True)
-    }
+    precisions: tuple[Dtype, ...] = ("float32", "bfloat16")
+    answers = {dtype: _answer_all(plan, running, dtype) for dtype in precisions}
+    done = {id(planned): _finish(plan, planned, answers[planned_dtype(plan, planned)], start) for planned in running}
     return [done.get(id(planned)) or _not_run(plan, planned) for planned in plan.tasks]
 
 
-def _all_rows(plan: Plan, running: Sequence[PlannedTask]) -> list[tuple[Rows, Precision | None]]:
-    """Rows of each task: all questions at once, so that tasks share prefixes and batches."""
-    coarse = [p for p in running if plan.config.dtype == "bfloat16" and p.task.decides]
-    exact = [p for p in running if p not in coarse]
-    found: dict[int, tuple[Rows, Precision | None]] = {}
-    if exact:
-        wanted = {key: query for planned in exact for key, query in plan.questions.of(planned.asked).items()}
-        answers = plan.engine.answer(wanted, "float32", plan.model.name)
-        found.update({id(planned): (rows_of(planned, answers), None) for planned in exact})
-    if coarse:
-        for planned, result in zip(coarse, checked_rows(plan, coarse), strict=True):
-            found[id(planned)] = result
-    return [found[id(planned)] for planned in running]
+def _answer_all(plan: Plan, running: Sequence[PlannedTask], dtype: Dtype) -> Answers:
+    """Answers the questions of all tasks of one precision at once, so that they share prefixes and batches."""
+    asked = [spans for planned in running if planned_dtype(plan, planned) == dtype for spans in planned.asked]
+    return plan.engine.answer(plan.questions.of(asked), dtype, plan.model.name) if asked else {}
 
 
-def _finish(plan: Plan, planned: PlannedTask, rows: Rows, precision: Precision | None, start: float) -> TaskResult:
+def _finish(plan: Plan, planned: PlannedTask, answers: Answers, start: float) -> TaskResult:
+    precision = None
     try:
+        if planned_dtype(plan, planned) == "bfloat16":
+            rows, precision = checked_rows(plan, planned, answers)
+        else:
+            rows = rows_of(planned, answers)
         outcomes = planned.task.outcomes(planned.items, rows, planned.protocol)
-        scores = accuracy_scores(planned.task.card, planned.items, outcomes)
+        scores = planned.task.scores(planned.items, outcomes, planned.protocol)
+        table = items_table(planned, rows, outcomes)
     except BabyevalError as error:
         return _record_failure(plan, planned, error)
     except Exception as error:  # a plug-in's own code may fail in any way
         return _record_failure(plan, planned, unexpected(planned.task.card.name, error))
-    table = items_table(planned, rows, outcomes)
     assert planned.source is not None
     files = tuple(FileInfo(name=file.name, sha256=file.sha256, size=file.size) for file in planned.source.files)
     result = TaskResult(
         **_identity(plan, planned),
         status="done",
-        headlines=(scores[0],),
+        headlines=tuple(scores[: planned.task.headline_count]),
         scores=tuple(scores),
         counts=_counts(rows, outcomes),
         data=DataInfo(split=planned.source.split, digest=planned.source.digest, files=files),

@@ -20,7 +20,7 @@ from babyeval.registry import resolve_tasks
 from babyeval.run.questions import AskedSpan, Questions
 from babyeval.scoring import SCORING_VERSION
 from babyeval.scoring.encode import Encoder
-from babyeval.scoring.engine import Engine
+from babyeval.scoring.engine import Dtype, Engine
 from babyeval.store import ResultStore
 from babyeval.types import Item
 
@@ -181,6 +181,11 @@ def _encoder(plan: Plan, policy: EncodingPolicy) -> Encoder:
     )  # fmt: skip
 
 
+def planned_dtype(plan: Plan, planned: PlannedTask) -> Dtype:
+    """The precision of a task's rows: values are always computed in float32, decisions may be rounded and checked."""
+    return plan.config.dtype if planned.task.decides else "float32"
+
+
 def _limited(items: list[Item], limit: int | None) -> list[Item]:
     """Items spread evenly over the files, so that a limited run sees every subset."""
     if limit is None or limit >= len(items):
@@ -202,7 +207,7 @@ def _kept_record(plan: Plan, planned: PlannedTask) -> TaskResult | None:
         and old.data.digest == planned.source.digest
         and old.provenance.protocol_version == planned.protocol.version
         and old.provenance.scoring_version == SCORING_VERSION
-        and old.provenance.dtype == plan.config.dtype
+        and old.provenance.dtype == planned_dtype(plan, planned)
         and plan.store.items_whole(old)
     )
     return old if same else None

@@ -24,7 +24,7 @@ def rows_of(planned: PlannedTask, answers: Answers) -> Rows:
     return [[span.row(answers) for span in spans] for spans in planned.asked]
 
 
-def checked_rows(plan: Plan, tasks: Sequence[PlannedTask]) -> list[tuple[Rows, Precision]]:
+def checked_rows(plan: Plan, planned: PlannedTask, rounded: Answers) -> tuple[Rows, Precision]:
     """Rows in bfloat16, in float32 wherever rounding could change a decision.
 
     The error of margins is measured on a sample; items whose margin is within four times its
@@ -33,42 +33,39 @@ def checked_rows(plan: Plan, tasks: Sequence[PlannedTask]) -> list[tuple[Rows, P
 
     Args:
         plan: Gives the engine and the questions.
-        tasks: Tasks whose result depends on decisions only.
+        planned: A task whose result depends on decisions only.
+        rounded: Its answers in bfloat16.
 
     Returns:
-        For each task its rows and what was found.
+        The rows, and what was found.
     """
-    engine, questions = plan.engine, plan.questions
-    wanted = {key: query for planned in tasks for key, query in questions.of(planned.asked).items()}
-    rounded = engine.answer(wanted, "bfloat16", f"{plan.model.name} in bfloat16")
-    coarse = [rows_of(planned, rounded) for planned in tasks]
-    orders = [_shuffled(planned) for planned in tasks]
-    exact = _exactly(plan, tasks, [order[:_SAMPLE] for order in orders], "measuring the rounding error")
-    results = []
-    for planned, rows, order in zip(tasks, coarse, orders, strict=True):
-        sample = order[:_SAMPLE]
-        margins = np.array(planned.task.margins(planned.items, rows, planned.protocol))
-        errors = np.abs(_margins(planned, sample, exact) - margins[sample])
-        error = float(np.quantile(errors, _QUANTILE)) if np.isfinite(errors).all() else float("inf")
-        close = ~(np.abs(margins) > _FACTOR * error)
-        again = [i for i in order[_SAMPLE:] if close[i]]
-        audit = [i for i in order[_SAMPLE:] if not close[i]][:_SAMPLE]
-        exact = _exactly(plan, [planned], [again + audit], "scoring close decisions in float32")
-        differs = int(np.sum(np.sign(_margins(planned, audit, exact)) != np.sign(margins[audit])))
-        for i in [*sample, *again, *audit]:
-            rows[i] = [span.row(exact) for span in planned.asked[i]]
-        found = Precision(
-            sampled=len(sample), error_p999=error if error < np.inf else None,
-            threshold=_FACTOR * error if error < np.inf else None,
-            rescored=len(again), audited=len(audit), audit_differs=differs,
-        )  # fmt: skip
-        results.append((rows, found))
-    return results
+    rows = rows_of(planned, rounded)
+    order = _shuffled(planned)
+    sample, rest = order[:_SAMPLE], order[_SAMPLE:]
+    margins = np.array(planned.task.margins(planned.items, rows, planned.protocol))
+    exact = _exactly(plan, planned, sample, "measuring the rounding error")
+    errors = np.abs(_margins(planned, sample, exact) - margins[sample])
+    finite = bool(np.isfinite(errors).all())
+    error = float(np.quantile(errors, _QUANTILE)) if finite else np.inf
+    close = ~(np.abs(margins) > _FACTOR * error)  # NaN counts as close
+    again = [i for i in rest if close[i]]
+    audit = [i for i in rest if not close[i]][:_SAMPLE]
+    exact = _exactly(plan, planned, sample + again + audit, "scoring close decisions in float32")
+    differs = int(np.sum(np.sign(_margins(planned, audit, exact)) != np.sign(margins[audit])))
+    for i in [*sample, *again, *audit]:
+        rows[i] = [span.row(exact) for span in planned.asked[i]]
+    return rows, Precision(
+        sampled=len(sample),
+        error_p999=error if finite else None,
+        threshold=_FACTOR * error if finite else None,
+        rescored=len(again),
+        audited=len(audit),
+        audit_differs=differs,
+    )
 
 
-def _exactly(plan: Plan, tasks: Sequence[PlannedTask], chosen: Sequence[Sequence[int]], label: str) -> Answers:
-    asked = [planned.asked[i] for planned, indices in zip(tasks, chosen, strict=True) for i in indices]
-    return plan.engine.answer(plan.questions.of(asked), "float32", label)
+def _exactly(plan: Plan, planned: PlannedTask, indices: Sequence[int], label: str) -> Answers:
+    return plan.engine.answer(plan.questions.of([planned.asked[i] for i in indices]), "float32", label)
 
 
 def _margins(planned: PlannedTask, indices: Sequence[int], answers: Answers) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from babyeval.records import Precision, Provenance
-from babyeval.run.plan import Plan, PlannedTask
+from babyeval.run.plan import Plan, PlannedTask, planned_dtype
 from babyeval.scoring import SCORING_VERSION
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "statsmodels", "pandas", "pyarrow")
@@ -27,12 +27,12 @@ def library_versions() -> dict[str, str]:
 def provenance(plan: Plan, planned: PlannedTask, precision: Precision | None) -> Provenance:
     """Describes how a task's rows were made."""
     engine = plan.engine
-    computation = engine.computations.get("bfloat16" if precision else "float32")
+    computation = engine.computations.get(planned_dtype(plan, planned))
     return Provenance(
         babyeval=version("babyeval"),
         protocol_version=planned.protocol.version,
         scoring_version=SCORING_VERSION,
-        dtype=plan.config.dtype,
+        dtype=planned_dtype(plan, planned),
         masking=plan.config.masking,
         device=engine.device_name(),
         attention=engine.attention(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,9 +14,6 @@ from babyeval.scoring.batching import Answers, Work, group_by_budget, position_b
 from babyeval.scoring.model_view import Asked, ModelView
 from babyeval.scoring.trie import Pack, Trie
 from babyeval.types import Query
-
-if TYPE_CHECKING:
-    from babyeval.models.tokenizer import TokenizerFacts
 
 # Largest difference in nats between the shared and the plain path that counts as rounding.
 _TOLERANCE = 1e-4
@@ -106,14 +102,13 @@ def _attention_mask(view: ModelView, mask: Tensor) -> Tensor:
     return blocked.masked_fill_(~mask, torch.finfo(view.dtype).min)
 
 
-def probe_sharing(view: ModelView, queries: Sequence[Query], trie: Trie, facts: TokenizerFacts) -> str | None:
+def probe_sharing(view: ModelView, queries: Sequence[Query], trie: Trie) -> str | None:
     """Compares packs that share prefixes with the plain path, on the queries at hand.
 
     Args:
         view: The model, in float32.
         queries: What is to be answered.
         trie: The same queries as a trie; its largest pack and one more are tried.
-        facts: Gives a harmless token for the look-ahead test.
 
     Returns:
         None if sharing gives the plain path's numbers, else the reason against it.
@@ -121,7 +116,7 @@ def probe_sharing(view: ModelView, queries: Sequence[Query], trie: Trie, facts: 
     Raises:
         UsageError: The model looks ahead, so that it is no causal model at all.
     """
-    _require_causal(view, queries, facts)
+    _require_causal(view, queries)
     largest = max(trie.packs, key=len)
     sliding = getattr(view.model.config, "sliding_window", None)
     if isinstance(sliding, int) and max(len(query.input_ids) for query in queries) > sliding:
@@ -133,22 +128,24 @@ def probe_sharing(view: ModelView, queries: Sequence[Query], trie: Trie, facts: 
         shared = dict(_run_packs(view, queries, packs, Work()))
     except (TypeError, AttributeError, RuntimeError, ValueError, IndexError, NotImplementedError) as error:
         return f"it takes no custom attention mask: {type(error).__name__}"
-    pairs = ((a, b) for query in chosen for a, b in zip(plain[query], shared[query], strict=True))
-    worst = max((abs(a - b) for a, b in pairs if a == a or b == b), default=0.0)
+    a, b = (np.array([value for query in chosen for value in rows[query]]) for rows in (plain, shared))
+    if (np.isnan(a) != np.isnan(b)).any():
+        return "sharing prefixes changes log-probabilities to NaN"
+    worst = float(np.nanmax(np.abs(a - b), initial=0.0))
     return None if worst <= _TOLERANCE else f"sharing prefixes changes log-probabilities by {worst:.2g} nats"
 
 
-def _require_causal(view: ModelView, queries: Sequence[Query], facts: TokenizerFacts) -> None:
+def _require_causal(view: ModelView, queries: Sequence[Query]) -> None:
     """A model that sees the token it has to predict would get impossible scores."""
     longest = max(queries, key=lambda query: len(query.input_ids)).input_ids
     if len(longest) < 2:
         return
     middle = len(longest) // 2
     later = longest[middle:]
-    other = next(token for token in range(view.vocabulary) if token not in later and token != facts.mask)
+    changed = tuple((token + 1) % view.vocabulary for token in later)
     (a,), (b,) = (
         view.read({"input_ids": torch.tensor([ids], device=view.device)}, Asked([middle - 1], [longest[middle]]))
-        for ids in (longest, longest[:middle] + (other,) * len(later))
+        for ids in (longest, longest[:middle] + changed)
     )
     if abs(a - b) > _LEAK:
         raise UsageError(

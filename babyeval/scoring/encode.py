@@ -151,7 +151,7 @@ class Encoder:
         for i in readable:
             ids, at = self._masked_copy(tokens, i, words), i
             if truncated:
-                ids, at = self._windowed(tokens, ids, i, readable)
+                ids, at = self._windowed(tokens, ids, i, readable[0] - shift)
             queries.append(Query(ids, (Read(at - shift, tokens.ids[i]),)))
         return Encoded(tuple(queries), truncated, unscored)
 
@@ -163,14 +163,24 @@ class Encoder:
             end += 1
         return tokens.ids[:i] + (mask,) * (end - i) + tokens.ids[end:]
 
-    def _windowed(self, tokens: Tokens, ids: tuple[int, ...], i: int, readable: list[int]) -> tuple[tuple[int, ...], int]:
-        """Cuts from the left, keeps the special tokens; a span too long slides along with the mask."""
+    def _windowed(self, tokens: Tokens, ids: tuple[int, ...], i: int, first: int) -> tuple[tuple[int, ...], int]:
+        """Cuts from the left, keeps the special tokens; a span too long slides along with the mask.
+
+        Args:
+            tokens: The whole text.
+            ids: Its ids with masks.
+            i: The token to be scored.
+            first: The first position that any query of the span reads; it must stay inside.
+
+        Returns:
+            The ids that fit, and where the token now stands.
+        """
         assert self.window is not None
         front, back = tokens.prefix, tokens.suffix
         end = len(ids) - back
         room = self.window - front - back
         start = end - room
-        if readable[0] < start:
+        if first < start:
             start = min(max(front, i - room // 2), start)
         return ids[:front] + ids[start : start + room] + ids[end:], i - start + front
 

@@ -69,7 +69,7 @@ class Engine:
         self._caches: dict[str, RowCache] = {}
         self.works: dict[str, Work] = {}
         self._plain_because: str | None = None
-        self._probed = False
+        self._proven = (0, 0)  # longest input and largest pack that the probes have seen
 
     def close(self) -> None:
         """Closes the caches and lets go of the weights."""
@@ -85,9 +85,7 @@ class Engine:
         if unknown and not self._fresh:
             cache = self._cache(dtype)
             known.update(cache.get(unknown))
-            if cache.discarded:
-                self._reporter.note(f"The row cache was damaged; it was set aside as {cache.discarded} and is made anew.")
-                cache.discarded = None
+            self._note_damage(cache)
             unknown = [key for key in unknown if key not in known]
         return unknown
 
@@ -141,6 +139,7 @@ class Engine:
         with self._reporter.bar(label, len(queries)) as advance:
             for named in batches:
                 cache.put(named)
+                self._note_damage(cache)
                 known.update(named)
                 advance(len(named))
 
@@ -166,8 +165,9 @@ class Engine:
         return ([(keys[i], row) for i, row in batch] for batch in batches)
 
     def _probe(self, base: ModelView, asked: list[Query], trie: Trie | None) -> None:
-        """Proves, once and in float32, which short cuts this model allows."""
-        if self._probed:
+        """Proves in float32 which short cuts this model allows; longer inputs have to be proven anew."""
+        size = max(len(query.input_ids) for query in asked), max(map(len, trie.packs)) if trie else 0
+        if all(now <= proven for now, proven in zip(size, self._proven, strict=True)):
             return
         from babyeval.scoring.batched import padded_inputs
         from babyeval.scoring.causal import probe_sharing
@@ -175,8 +175,8 @@ class Engine:
         sample = sorted({query.input_ids for query in asked}, key=len)[-4:]
         base.try_split(padded_inputs(base, sample))
         if trie is not None:
-            self._plain_because = probe_sharing(base, asked, trie, self.checkpoint.facts)
-        self._probed = True
+            self._plain_because = probe_sharing(base, asked, trie)
+        self._proven = size
 
     def _require_vocabulary(self, view: ModelView, asked: list[Query]) -> None:
         largest = max(max(query.input_ids) for query in asked)
@@ -189,6 +189,11 @@ class Engine:
                 where=f"model '{self.checkpoint.name}'",
                 hint="Tokenizer and weights do not belong together: use the tokenizer that the model was trained with.",
             )
+
+    def _note_damage(self, cache: RowCache) -> None:
+        if cache.discarded:
+            self._reporter.note(f"The row cache was damaged; it was set aside as {cache.discarded} and is made anew.")
+            cache.discarded = None
 
     def _cache(self, dtype: str) -> RowCache:
         if dtype not in self._caches:

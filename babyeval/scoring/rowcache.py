@@ -89,24 +89,36 @@ class RowCache:
         except (sqlite3.DatabaseError, struct.error) as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise self._unusable(error) from error
-            self._db.close()
-            self._set_aside()
-            self._db = self._open()
+            self._start_anew()
             return {}
         return found
 
     def put(self, answers: Iterable[tuple[bytes, tuple[float, ...]]]) -> None:
-        """Keeps answers; all of them or, if this fails, none.
+        """Keeps answers; all of them or, if this fails, none. A damaged file is set aside (`discarded`).
 
         Raises:
             MissingError: The disk is full, or the file may not be written.
         """
         rows = [(key, struct.pack(f"<{len(row)}d", *row)) for key, row in answers]
         try:
-            with self._db:
-                self._db.executemany(f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?)", rows)  # noqa: S608
+            try:
+                self._insert(rows)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                self._start_anew()
+                self._insert(rows)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
+
+    def _insert(self, rows: list[tuple[bytes, bytes]]) -> None:
+        with self._db:
+            self._db.executemany(f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?)", rows)  # noqa: S608
+
+    def _start_anew(self) -> None:
+        self._db.close()
+        self._set_aside()
+        self._db = self._open()
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=_WAIT_SECONDS)

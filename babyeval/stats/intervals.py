@@ -58,9 +58,12 @@ def proportion(credits: Sequence[float], clusters: Sequence[str], level: float =
 
     mean = math.fsum(credits) / n
     low, high = proportion_confint(mean * n, n, alpha=1 - level, method="wilson")
+    low, high = max(0.0, min(float(low), mean)), min(1.0, max(float(high), mean))  # rounding must not exclude 0 and 1
     se = math.sqrt(_cluster_variance(credits, range(n))) if n > 1 else None
     note = "one item has no standard error" if n == 1 else None
-    return Estimate(mean, se, float(low), float(high), "wilson", n, len(set(clusters)), note)
+    if se == 0:
+        se, note = None, "all items are equal: the interval holds, a standard error of 0 would not"
+    return Estimate(mean, se, low, high, "wilson", n, len(set(clusters)), note)
 
 
 def stratified_macro_mean(
