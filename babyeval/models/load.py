@@ -38,9 +38,10 @@ def load_model(checkpoint: Checkpoint, device: torch.device) -> Any:
     """
     if checkpoint.loaded is not None:
         model: Any = checkpoint.loaded
-        if any(weight.dtype != torch.float32 for weight in model.parameters()):
-            model = copy.deepcopy(model).float()
-        return model.to(device).eval()
+        as_needed = all(weight.dtype == torch.float32 and weight.device.type == device.type for weight in model.parameters())
+        if model.training or not as_needed:  # the caller's model stays as it is
+            model = copy.deepcopy(model).float().to(device)
+        return model.eval()
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
     from transformers.utils import logging
 

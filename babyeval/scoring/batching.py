@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -69,20 +70,34 @@ def run_batch(compute: Callable[[Sequence[Unit]], list[Answer]], units: Sequence
     Raises:
         MissingError: A single unit does not fit.
     """
+    if len(units) == 1:
+        with one_input():
+            return compute(units)
     try:
         return compute(units)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
             raise
-        if len(units) == 1:
-            raise MissingError(
-                "A single input does not fit into memory.", hint="Use --device cpu, --dtype bfloat16 or a larger device."
-            ) from error
     work.halvings += 1
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     middle = len(units) // 2
     return run_batch(compute, units[:middle], work) + run_batch(compute, units[middle:], work)
+
+
+@contextlib.contextmanager
+def one_input() -> Iterator[None]:
+    """For a computation over one input, which cannot be halved if it does not fit into memory.
+
+    Raises:
+        MissingError: It does not fit.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        raise MissingError("A single input does not fit into memory.", hint="Use --device cpu, or a larger device.") from error
 
 
 def _out_of_memory(error: BaseException) -> bool:

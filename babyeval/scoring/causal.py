@@ -125,7 +125,10 @@ def probe_sharing(view: ModelView, queries: Sequence[Query], trie: Trie) -> str 
     chosen = sorted({query for pack in packs for query in pack.queries})
     plain = {chosen[i]: values for batch in run_batched(view, [queries[i] for i in chosen], Work()) for i, values in batch}
     try:
-        shared = dict(_run_packs(view, queries, packs, Work()))
+        halves = run_batch(lambda units: [_run_packs(view, queries, units, Work())], packs, Work())
+        shared = {query: values for answers in halves for query, values in answers}
+    except torch.OutOfMemoryError:
+        raise
     except (TypeError, AttributeError, RuntimeError, ValueError, IndexError, NotImplementedError) as error:
         return f"it takes no custom attention mask: {type(error).__name__}"
     a, b = (np.array([value for query in chosen for value in rows[query]]) for rows in (plain, shared))

@@ -170,12 +170,14 @@ class Engine:
         if all(now <= proven for now, proven in zip(size, self._proven, strict=True)):
             return
         from babyeval.scoring.batched import padded_inputs
+        from babyeval.scoring.batching import one_input
         from babyeval.scoring.causal import probe_sharing
 
-        sample = sorted({query.input_ids for query in asked}, key=len)[-4:]
-        base.try_split(padded_inputs(base, sample))
-        if trie is not None:
-            self._plain_because = probe_sharing(base, asked, trie)
+        longest = max(asked, key=lambda query: len(query.input_ids))
+        with one_input():
+            base.try_split(padded_inputs(base, [longest.input_ids]))
+            if trie is not None:
+                self._plain_because = probe_sharing(base, asked, trie)
         self._proven = size
 
     def _require_vocabulary(self, view: ModelView, asked: list[Query]) -> None:

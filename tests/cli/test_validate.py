@@ -1,0 +1,116 @@
+"""tasks validate: what it finds right and wrong with a task's card, data, ids, groups and determinism."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+
+import pytest
+
+from babyeval.families import RankingTask, SpanTask
+from babyeval.registry import get_task
+from babyeval.types import Item, Span
+from babyeval.validate import validate_task
+from cli.support import FULL_BLIMP, assert_refused, data_folder, inside
+
+CARD = get_task("blimp").card
+
+
+def item(name: str, **changes) -> Item:
+    spans = (Span("The cat sings."), Span("The cat sing."))
+    meta = {"field": "syntax", "linguistics_term": "agreement"}
+    return replace(Item(name, "a", name, spans, 0, meta), **changes)
+
+
+class Made(SpanTask):
+    """A task whose items are given, one list for each time it is read."""
+
+    def __init__(self, home, *readings):
+        super().__init__(CARD, home)
+        self.readings = itertools.cycle(readings)
+
+    def items(self, source):
+        reading = next(self.readings)
+        if isinstance(reading, Exception):
+            raise reading
+        return list(reading)
+
+    def outcomes(self, items, rows, protocol):
+        raise NotImplementedError
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A task's folder with what every task needs."""
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "README.md").write_text("# Made")
+    (tmp_path / "task" / "mini.jsonl").write_text("{}\n")
+    return tmp_path / "task"
+
+
+def wrong(task) -> dict[str, str]:
+    return {finding.check: finding.detail for finding in validate_task(task) if finding.state == "wrong"}
+
+
+def test_sound_task_has_nothing_wrong(home):
+    assert wrong(Made(home, [item("a-0"), item("a-1")])) == {}
+
+
+def test_every_built_in_task_is_valid(tmp_path):
+    for listing in json.loads(inside("tasks", "list", "--json", cwd=tmp_path).out):
+        if listing["origin"] == "babyeval":
+            done = inside("tasks", "validate", listing["name"], "--json", cwd=tmp_path)
+            assert done.code == 0, (listing["name"], [finding for finding in done.json if finding["state"] == "wrong"])
+
+
+@pytest.mark.parametrize(
+    ("readings", "check", "word"),
+    [
+        ([[]], "mini: items", "no items"),
+        ([[item("a-0"), item("b-0"), item("a-0")]], "mini: ids", "a-0"),
+        ([[item("a-0", meta={"field": "syntax"})]], "mini: groups", "linguistics_term"),
+        ([[item("a-0"), item("a-1")], [item("a-1"), item("a-0")]], "mini: determinism", "differ"),
+        ([[item("a-0", spans=(Span("Same."), Span("Same.")))]], "mini: candidates", "a-0"),
+        ([KeyError("sentence")], "mini: items", "KeyError: 'sentence'"),
+    ],
+    ids=["empty", "ids", "groups", "determinism", "candidates", "code"],
+)
+def test_each_fault_is_found_and_named(home, readings, check, word):
+    found = wrong(Made(home, *readings))
+    assert list(found) == [check]
+    assert word in found[check]
+
+
+def test_missing_readme_is_found(home):
+    (home / "README.md").unlink()
+    assert list(wrong(Made(home, [item("a-0")]))) == ["README.md"]
+
+
+def test_absent_data_is_no_fault_and_says_what_was_looked_for(home, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    findings = {finding.check: finding for finding in validate_task(Made(home, [item("a-0")]))}
+    assert findings["full: data"].state == "absent"
+    assert "full_eval/blimp_filtered" in findings["full: data"].detail
+
+
+def test_malformed_line_of_a_download_is_found_and_placed(tmp_path):
+    data = data_folder(tmp_path / "data", 3)
+    path = data / FULL_BLIMP / "made_up_0.jsonl"
+    path.write_text(path.read_text() + '{"UID": \n')
+    done = inside("tasks", "validate", "blimp", "--data-dir", data, "--json", cwd=tmp_path)
+    assert done.code == 1
+    found = {finding["check"]: finding for finding in done.json}
+    assert found["full: items"]["state"] == "wrong"
+    assert f"{path}, line 4" in found["full: items"]["detail"]
+    assert found["mini: items"]["state"] == "right"
+
+
+def test_card_of_several_tasks_in_one_folder(tmp_path):
+    (tmp_path / "one.card.toml").write_text((get_task("blimp").home / "card.toml").read_text(encoding="utf-8"))
+    task = RankingTask.beside(str(tmp_path / "task.py"), lambda record: record, card="one.card.toml")
+    assert task.card.name == "blimp"
+
+
+def test_unknown_task(tmp_path):
+    assert_refused(inside("tasks", "validate", "blmp", cwd=tmp_path), 2, "Unknown task 'blmp'", "Did you mean 'blimp'?")

@@ -1,0 +1,142 @@
+"""Finding data: which folder, which files, in which order, and what is said where there is nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from babyeval.card import DataSpec, TaskCard
+from babyeval.data.lookup import data_roots, find_data
+from babyeval.errors import DataMissing, UsageError
+
+FULL = DataSpec(path="full_eval/thing")
+FAST = DataSpec(path="fast_eval/thing")
+MINI = DataSpec(path="mini.jsonl", bundled=True)
+
+
+def card(**data: DataSpec) -> TaskCard:
+    return TaskCard(
+        name="thing",
+        title="T",
+        version=1,
+        family="ranking",
+        groups=(),
+        summary="s",
+        license="l",
+        citation="c",
+        chance=50,
+        data=data,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """The official layout, and an empty working folder."""
+    root = tmp_path / "evaluation_data"
+    for split in ("full_eval", "fast_eval"):
+        (root / split / "thing").mkdir(parents=True)
+        for name in ("b", "a", "c"):
+            (root / split / "thing" / f"{name}.jsonl").write_text(f"{split} {name}")
+    (root / "full_eval" / "thing" / "notes.txt").write_text("no data")
+    (root / "full_eval" / "thing" / "more").mkdir()
+    (root / "full_eval" / "thing" / "more" / "d.jsonl").write_text("deeper")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return root
+
+
+def test_the_files_of_a_folder_in_alphabetical_order(folder):
+    source = find_data(card(full=FULL), folder, "full", folder)
+    assert [file.name for file in source.files] == [f"full_eval/thing/{name}.jsonl" for name in "abc"]
+    for file in source.files:
+        content = file.path.read_bytes()
+        assert (file.sha256, file.size) == (hashlib.sha256(content).hexdigest(), len(content))
+
+
+def test_a_split_has_its_own_folder(folder):
+    source = find_data(card(full=FULL, fast=FAST), folder, "fast", folder)
+    assert source.split == "fast"
+    assert source.files[0].path.read_text() == "fast_eval a"
+
+
+def test_fast_is_full_where_there_is_no_fast_set(folder):
+    source = find_data(card(full=FULL), folder, "fast", folder)
+    assert source.split == "full"
+    assert source.files[0].path.read_text() == "full_eval a"
+
+
+def test_the_folder_may_be_named_by_its_parent(folder):
+    a, b = (find_data(card(full=FULL), folder, "full", root) for root in (folder, folder.parent))
+    assert a.digest == b.digest
+
+
+def test_one_file_may_be_a_split(folder):
+    source = find_data(card(full=DataSpec(path="full_eval/thing/b.jsonl")), folder, "full", folder)
+    assert [file.path.name for file in source.files] == ["b.jsonl"]
+
+
+def test_bundled_files_lie_beside_the_card_and_nowhere_else(folder, tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "mini.jsonl").write_text("mine")
+    (folder / "mini.jsonl").write_text("other")
+    source = find_data(card(mini=MINI), tmp_path / "home", "mini", folder)
+    assert source.files[0].path.read_text() == "mine"
+
+
+def test_the_variable_and_the_working_folder_are_looked_at(folder, monkeypatch):
+    with pytest.raises(DataMissing):
+        find_data(card(full=FULL), folder, "full", None)
+    monkeypatch.setenv("BABYEVAL_DATA", str(folder))
+    assert len(find_data(card(full=FULL), folder, "full", None).files) == 3
+    monkeypatch.delenv("BABYEVAL_DATA")
+    monkeypatch.chdir(folder.parent)
+    assert len(find_data(card(full=FULL), folder, "full", None).files) == 3
+
+
+def test_a_folder_given_is_the_only_one_searched(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("BABYEVAL_DATA", str(folder))
+    assert data_roots(tmp_path / "other") == [tmp_path / "other", tmp_path / "other" / "evaluation_data"]
+    with pytest.raises(DataMissing):
+        find_data(card(full=FULL), folder, "full", tmp_path / "other")
+    assert data_roots(None) == [folder, Path("evaluation_data")]
+
+
+def test_missing_data_is_an_error_with_every_place_and_a_way_out(folder, tmp_path):
+    with pytest.raises(DataMissing) as caught:
+        find_data(card(full=DataSpec(path="full_eval/absent"), mini=MINI), folder, "full", folder)
+    text = str(caught.value)
+    assert "'thing' (full)" in text
+    assert str(folder / "full_eval/absent/*.jsonl") in text
+    assert str(folder / "evaluation_data/full_eval/absent/*.jsonl") in text
+    assert "--data-dir" in text
+    assert "--split mini" in text
+    assert caught.value.exit_code == 3
+
+
+def test_a_folder_without_fitting_files_counts_as_missing(folder):
+    with pytest.raises(DataMissing):
+        find_data(card(full=DataSpec(path="full_eval/thing", pattern="*.csv")), folder, "full", folder)
+
+
+def test_a_split_that_the_card_does_not_have_is_refused(folder):
+    with pytest.raises(UsageError, match="no split 'mini'") as caught:
+        find_data(card(full=FULL), folder, "mini", folder)
+    assert "full" in str(caught.value)
+
+
+def test_the_digest_covers_names_and_contents_but_no_place(folder, tmp_path):
+    def digest(root):
+        return find_data(card(full=FULL), folder, "full", root).digest
+
+    first = digest(folder)
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    assert digest(copy) == first
+    (copy / "full_eval/thing/a.jsonl").write_text("changed")
+    changed = digest(copy)
+    (copy / "full_eval/thing/a.jsonl").write_text("full_eval a")
+    (copy / "full_eval/thing/a.jsonl").rename(copy / "full_eval/thing/aa.jsonl")
+    assert len({first, changed, digest(copy)}) == 3

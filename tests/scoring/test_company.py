@@ -1,0 +1,132 @@
+"""The same rows whatever the batch size, the order, the company in the batch, duplicates and the way they were computed."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+import pytest
+import torch
+from asking import encoder, opened
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import SENTENCES
+
+from babyeval.models.load import load_model, torch_device
+from babyeval.scoring import batching, model_view
+from babyeval.scoring.batched import run_batched
+from babyeval.scoring.causal import run_causal
+from babyeval.scoring.model_view import ModelView
+from babyeval.scoring.trie import build_trie
+from babyeval.types import Query, Span
+
+BUDGETS = st.sampled_from([1, 17, 60, 1536])
+HEADS = st.sampled_from([1, 5, 256])
+PACKS = st.sampled_from([1, 9, 30, 112, 1000])
+SPANS = [Span(text) for text in SENTENCES] + [Span(text, len(text) // 2) for text in SENTENCES if len(text) > 12]
+
+
+class Scorer:
+    """A model, its queries, and their answers asked one at a time."""
+
+    def __init__(self, folder, kind: str) -> None:
+        checkpoint = opened(folder)
+        device = torch_device("cpu")
+        self.causal = kind == "causal"
+        self.view = ModelView(load_model(checkpoint, device), device)
+        parts = encoder(checkpoint).encode(SPANS)
+        self.queries = list(dict.fromkeys(query for part in parts for query in part.queries))
+        self.alone = {query: self.compute([query])[0] for query in self.queries}
+
+    def compute(self, queries: list[Query], pack_nodes: int = 112, shared: bool = False, work=None) -> list[tuple[float, ...]]:
+        work = work or batching.Work()
+        if shared:
+            batches = run_causal(self.view, queries, build_trie(queries, pack_nodes), work, None)
+        else:
+            batches = run_batched(self.view, queries, work)
+        pairs = [pair for batch in batches for pair in batch]
+        assert sorted(i for i, _ in pairs) == list(range(len(queries))), "each query is answered once"
+        return [answer for _, answer in sorted(pairs)]
+
+    def check(self, queries: list[Query], answers: list[tuple[float, ...]]) -> None:
+        for query, answer in zip(queries, answers, strict=True):
+            assert answer == pytest.approx(self.alone[query], abs=1e-4, rel=0)
+
+
+@pytest.fixture(scope="module")
+def causal(tiny_folder) -> Scorer:
+    return Scorer(tiny_folder("llama", "bos"), "causal")
+
+
+@pytest.fixture(scope="module")
+def absolute(tiny_folder) -> Scorer:
+    """GPT-2 has a table of positions, so that wrong position ids show otherwise than with rotary ones."""
+    return Scorer(tiny_folder("gpt2", "sentencepiece"), "causal")
+
+
+@pytest.fixture(scope="module")
+def masked(tiny_folder) -> Scorer:
+    return Scorer(tiny_folder("roberta", "cls_sep"), "masked")
+
+
+def company(scorer: Scorer) -> st.SearchStrategy[list[Query]]:
+    """Some of the queries in any order, some of them twice."""
+    return st.lists(st.sampled_from(scorer.queries), min_size=1, max_size=25)
+
+
+@settings(max_examples=25)
+@given(st.data(), BUDGETS, HEADS, PACKS)
+@pytest.mark.parametrize("name", ["causal", "absolute"])
+def test_causal_rows_on_the_trie(name, request, data, budget, head, pack_nodes):
+    scorer = request.getfixturevalue(name)
+    queries = data.draw(company(scorer))
+    with mock.patch.object(batching, "_POSITIONS_CPU", budget), mock.patch.object(model_view, "_HEAD_POSITIONS_CPU", head):
+        scorer.check(queries, scorer.compute(queries, pack_nodes, shared=True))
+
+
+@settings(max_examples=25)
+@given(st.data(), BUDGETS, HEADS, st.booleans())
+@pytest.mark.parametrize("name", ["causal", "absolute", "masked"])
+def test_rows_in_plain_batches(name, request, data, budget, head, split):
+    scorer = request.getfixturevalue(name)
+    queries = data.draw(company(scorer))
+    with (
+        mock.patch.object(batching, "_POSITIONS_CPU", budget),
+        mock.patch.object(model_view, "_HEAD_POSITIONS_CPU", head),
+        mock.patch.object(scorer.view, "split", split),
+    ):
+        scorer.check(queries, scorer.compute(queries))
+
+
+def test_the_trie_gives_the_plain_paths_rows_for_fewer_positions(causal):
+    plain, shared = batching.Work(), batching.Work()
+    a = causal.compute(causal.queries, work=plain)
+    b = causal.compute(causal.queries, shared=True, work=shared)
+    assert b == [pytest.approx(row, abs=1e-4, rel=0) for row in a]
+    assert shared.positions < plain.positions
+    assert shared.nodes < plain.nodes == sum(len(ids) for ids in {query.input_ids for query in causal.queries})
+
+
+def test_equal_inputs_are_computed_once(masked):
+    once, twice = batching.Work(), batching.Work()
+    masked.compute(masked.queries, work=once)
+    masked.compute(masked.queries * 2, work=twice)
+    assert once.positions == twice.positions
+
+
+@pytest.mark.parametrize(("shared", "most"), [(False, 3), (True, 1)])
+def test_little_memory_gives_the_same_answers(causal, monkeypatch, shared, most):
+    """Batches are halved inside the executor too, on both ways."""
+    read = ModelView.read
+    sizes = []
+
+    def narrow(self, inputs, asked):
+        if len(inputs["input_ids"]) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        sizes.append(len(inputs["input_ids"]))
+        return read(self, inputs, asked)
+
+    monkeypatch.setattr(ModelView, "read", narrow)
+    work = batching.Work()
+    causal.check(causal.queries, causal.compute(causal.queries, pack_nodes=9, shared=shared, work=work))
+    assert work.halvings > 0
+    assert max(sizes) == most

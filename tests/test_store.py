@@ -1,0 +1,162 @@
+"""The results folder: written whole or not at all, and read with clear words where a record is damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from babyeval.errors import MissingError, UsageError
+from babyeval.records import ModelInfo, Score, TaskResult, load_result
+from babyeval.registry import get_task
+from babyeval.store import ResultStore, atomic_path
+
+TABLE = pd.DataFrame({"item_id": ["a", "b"], "value": [0.0, 1.0]})
+
+
+def make_result(name: str = "model", digest: str = "d1", status: str = "done", **fields) -> TaskResult:
+    model = ModelInfo(name=name, source="./model", revision="main", digest=digest, parameters=1, kind="causal")
+    score = Score(
+        metric="accuracy", value=50.0, unit="percent", estimator="micro", n=2, n_clusters=2, se=1.0, se_method="wilson",
+        ci_low=40.0, ci_high=60.0, chance=50.0,
+    )  # fmt: skip
+    scores = (score,) if status == "done" else ()
+    given = {"protocol": "robust", "split": "mini", "backend": "causal", "headlines": scores, "scores": scores, **fields}
+    return TaskResult(status=status, task=get_task("blimp").card, model=model, **given)
+
+
+@pytest.fixture
+def store(tmp_path) -> ResultStore:
+    return ResultStore(tmp_path / "results")
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_atomic_path_gives_all_or_nothing(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def break_off() -> None:
+        with atomic_path(target) as draft:
+            draft.write_text("half")
+            assert target.read_text() == "old"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert (files(tmp_path), target.read_text()) == (["a.txt"], "old")
+    with atomic_path(target) as draft:
+        draft.write_text("new")
+    assert (files(tmp_path), target.read_text()) == (["a.txt"], "new")
+
+
+def test_atomic_path_that_was_not_written_to_leaves_the_old_file(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(FileNotFoundError), atomic_path(target):
+        pass
+    assert (files(tmp_path), target.read_text()) == (["a.txt"], "old")
+
+
+def test_what_is_written_is_read_again(store):
+    written = store.write(make_result(), TABLE)
+    folder = store.folder_of(written)
+    assert folder == store.root / "model" / "main" / "blimp" / "mini-causal" / "robust"
+    assert files(store.root) == ["items.parquet", "result.json"]
+    assert (written.items.path, written.items.rows) == ("items.parquet", 2)
+    assert written.items.sha256 == hashlib.sha256((folder / "items.parquet").read_bytes()).hexdigest()
+    assert store.find(written.model, "blimp", "mini", "causal", "robust") == written
+    assert list(store.results()) == [written]
+    assert load_result((folder / "result.json").read_text()).headline == written.headlines[0]
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "items.parquet"), TABLE)
+
+
+def test_record_that_was_not_written_is_not_found(store):
+    result = make_result()
+    assert store.find(result.model, "blimp", "mini", "causal", "robust") is None
+    with pytest.raises(MissingError, match="no results folder"):
+        list(store.results())
+
+
+@pytest.mark.parametrize("fails_at", ["table", "record"])
+def test_failed_write_leaves_nothing_under_a_final_name(store, monkeypatch, fails_at):
+    def fail(self, path, *_, **__):
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    if fails_at == "table":
+        monkeypatch.setattr(pd.DataFrame, "to_parquet", fail)
+    else:
+        monkeypatch.setattr(Path, "write_text", lambda path, *_, **__: fail(None, path))
+    with pytest.raises(MissingError, match="No space left on device") as error:
+        store.write(make_result(), TABLE)
+    assert str(store.folder_of(make_result())) in str(error.value)
+    assert "What next:" in str(error.value)
+    assert "result.json" not in files(store.root)
+    assert not [name for name in files(store.root) if "draft" in name]
+
+
+def test_items_whole_sees_a_lost_or_changed_table(store):
+    written = store.write(make_result(), TABLE)
+    table = store.folder_of(written) / "items.parquet"
+    assert store.items_whole(written)
+    table.write_bytes(table.read_bytes() + b"x")
+    assert not store.items_whole(written)
+    table.unlink()
+    assert not store.items_whole(written)
+    assert store.items_whole(make_result())
+
+
+DAMAGE = {
+    "empty": "", "cut": '{"schema_version": 1, "sta', "no object": "[]", "null": "null", "bytes": b"\xff\xfe",
+    "lacking": '{"schema_version": 1}', "later": '{"schema_version": 99}', "no number": '{"schema_version": "one"}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damaged_record_is_reported_with_its_place_and_claims_nothing(store, kind):
+    written = store.write(make_result(), TABLE)
+    path = store.folder_of(written) / "result.json"
+    text = DAMAGE[kind]
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UsageError, match="A record cannot be read") as error:
+        list(store.results())
+    assert str(path) in str(error.value)
+    assert "What next: Delete it" in str(error.value)
+    assert store.find(written.model, "blimp", "mini", "causal", "robust") is None
+    store.require_same_model(make_result(digest="another").model)
+    if kind == "later":
+        assert "newer than this babyeval" in str(error.value)
+
+
+def test_one_name_stands_for_one_model(store):
+    store.write(make_result(digest="d1"), TABLE)
+    store.require_same_model(make_result(digest="d1").model)
+    store.require_same_model(make_result(name="other", digest="d2").model)
+    with pytest.raises(UsageError, match="'model' is taken by another model") as error:
+        store.require_same_model(make_result(digest="d2").model)
+    for word in ("d1", "d2", "--model NAME=PATH", "--out"):
+        assert word in str(error.value)
+
+
+def test_names_that_differ_lie_in_folders_that_differ(store):
+    names = ["a/b", "a%2Fb", "a b", "..", ".", "a\\b", "A", "ä", "a@b", "x=y"]
+    folders = {store.folder_of(make_result(name=name)) for name in names}
+    assert len(folders) == len(names)
+    assert all(folder.is_relative_to(store.root) and len(folder.relative_to(store.root).parts) == 5 for folder in folders)
+    assert all(".." not in folder.parts for folder in folders)
+
+
+def test_record_round_trip_keeps_every_field(store):
+    result = make_result(name="naïve \u2028 name", error=None)
+    written = store.write(result, TABLE)
+    content = json.loads((store.folder_of(written) / "result.json").read_text(encoding="utf-8"))
+    assert content["model"]["name"] == "naïve \u2028 name"
+    assert load_result(json.dumps(content)) == written
+    with pytest.raises(ValueError, match="extra"):
+        load_result(json.dumps({**content, "surprise": 1}))
