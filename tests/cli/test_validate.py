@@ -82,9 +82,13 @@ def test_each_fault_is_found_and_named(home, readings, check, word):
     assert word in found[check]
 
 
-def test_missing_readme_is_found(home):
+def test_missing_readme_is_told_but_no_fault(home):
+    states = {finding.check: finding.state for finding in validate_task(Made(home, [item("a-0")]))}
+    assert states["README.md"] == "right"
     (home / "README.md").unlink()
-    assert list(wrong(Made(home, [item("a-0")]))) == ["README.md"]
+    states = {finding.check: finding.state for finding in validate_task(Made(home, [item("a-0")]))}
+    assert states["README.md"] == "absent"
+    assert "wrong" not in states.values()
 
 
 def test_absent_data_is_no_fault_and_says_what_was_looked_for(home, monkeypatch, tmp_path):

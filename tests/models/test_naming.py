@@ -91,7 +91,7 @@ def test_a_trained_checkpoint_is_named_by_its_condition_and_seed():
     assert default_name("runs/x/final", local=True, condition="curriculum", seed=None) == "curriculum"
 
 
-NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
+NAMES = st.text(st.sampled_from("abA0./\\%:=@~-_+, é日\n2E"), min_size=1, max_size=12)
 
 
 @given(NAMES)

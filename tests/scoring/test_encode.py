@@ -84,13 +84,16 @@ def test_many_spans_come_back_in_order(monkeypatch):
     assert list(asking.encode(spans)) == at_once == [next(asking.encode([span])) for span in spans]
 
 
-def test_settings_left_in_the_tokenizer_change_nothing():
+@pytest.mark.parametrize("backend", ["causal", "mlm", "mntp"])
+@pytest.mark.parametrize("setting", ["padding", "truncation"])
+def test_settings_left_in_the_tokenizer_change_nothing(backend, setting):
     """A tokenizer.json may pad and cut by itself; both would corrupt scores."""
-    asking = encoder("bos")
-    expected = list(asking.encode([Span(sentence) for sentence in SENTENCES]))
-    asking.tokenizer.backend_tokenizer.enable_padding(length=50)
-    asking.tokenizer.backend_tokenizer.enable_truncation(4)
-    assert list(asking.encode([Span(sentence) for sentence in SENTENCES])) == expected
+    asking = encoder("bos", backend)
+    spans = [Span(sentence) for sentence in SENTENCES]
+    expected = list(asking.encode(spans))
+    tokenizer = asking.tokenizer.backend_tokenizer
+    tokenizer.enable_padding(length=50) if setting == "padding" else tokenizer.enable_truncation(4)
+    assert list(asking.encode(spans)) == expected
 
 
 @pytest.mark.parametrize("backend", ["causal", "mlm", "mntp"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from asking import ask, opened
 from brute import Brute, Text, scored_official, scored_robust, tokenized, with_front
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import KINDS, SENTENCES, make_tokenizer
 
@@ -45,6 +45,7 @@ def expected(kind: str, span: Span, backend: str, protocol: str) -> tuple[Text, 
     return text, scored, text.special.index(0), text.special[::-1].index(0)
 
 
+@settings(max_examples=300)
 @given(st.sampled_from(KINDS), TEXTS, STARTS, st.sampled_from(["robust", "babylm-2025"]), WINDOWS)
 def test_causal_tokens_keep_their_value_and_the_context_right_before_them(kind, string, share, protocol, window):
     span = Span(string, int(share * len(string)))
@@ -70,6 +71,7 @@ def test_causal_tokens_keep_their_value_and_the_context_right_before_them(kind, 
             assert len(context) >= min(i - front, room // 2), "a long span goes in pieces, half of the window context"
 
 
+@settings(max_examples=300)
 @given(
     st.sampled_from(KINDS), TEXTS, STARTS, st.sampled_from(["robust", "babylm-2025"]), WINDOWS,
     st.sampled_from(["mlm", "mntp"]), st.booleans(),
