@@ -69,17 +69,17 @@ def run_models(config: RunConfig, reporter: Reporter, on_plan: Callable[[Plan], 
         reporter: Shows progress.
         on_plan: Is given each model's plan before it is executed; with ``dry_run`` that is all.
     """
-    results: list[TaskResult] = []
-    for text in config.models:
-        checkpoint = open_checkpoint(
+    checkpoints = [
+        open_checkpoint(
             parse_model(text),
             backend=config.backend,
             trust_remote_code=config.trust_remote_code,
             allow_pickle=config.allow_pickle,
             offline=config.offline,
         )
-        results.extend(_run(config, checkpoint, reporter, on_plan))
-    return results
+        for text in config.models  # all of them before any work, so that a typo shows at once
+    ]
+    return [result for checkpoint in checkpoints for result in _run(config, checkpoint, reporter, on_plan)]
 
 
 def _run(config: RunConfig, checkpoint: Checkpoint, reporter: Reporter, on_plan: Callable[[Plan], None]) -> list[TaskResult]:

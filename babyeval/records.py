@@ -145,6 +145,7 @@ class Provenance(_Record):
     masking: str
     device: str | None
     attention: str | None
+    tf32: bool
     path: str
     split_head: bool | None
     window: int | None
@@ -214,6 +215,8 @@ class GroupHeadline(_Record):
 
     group: str
     model: str
+    revision: str
+    backend: str
     protocol: str
     value: float | None
     tasks: tuple[str, ...]
@@ -233,16 +236,23 @@ class RunReport(BaseModel):
     groups: tuple[GroupHeadline, ...] = ()
 
 
+class NewerSchema(ValueError):
+    """The record was written by a later version of babyeval."""
+
+
 def load_result(text: str) -> TaskResult:
     """Reads a record; what is derived from other fields is derived anew.
 
     Raises:
-        ValueError: It is no record, or one of a later schema.
+        NewerSchema: It is a record of a later schema.
+        ValueError: It is no record.
     """
     import json
 
-    content: dict[str, Any] = json.loads(text)
+    content: Any = json.loads(text)
+    if not isinstance(content, dict) or not isinstance(content.get("schema_version", 0), int):
+        raise ValueError("it is no record")  # noqa: TRY004 - a file's content, no caller's type
     if content.get("schema_version", 0) > SCHEMA_VERSION:
-        raise ValueError(f"the record's schema {content['schema_version']} is newer than this babyeval ({SCHEMA_VERSION})")
+        raise NewerSchema(f"the record's schema {content['schema_version']} is newer than this babyeval ({SCHEMA_VERSION})")
     content.pop("headline", None)
     return TaskResult.model_validate(content)

@@ -109,7 +109,7 @@ def get_task(name: str) -> SpanTask:
         raise UsageError(
             f"The task '{name}' cannot be loaded.",
             where=f"{entries[name][0].value} of '{_origin(entries[name][0])}': {_reason(error)}",
-            hint="Mend or uninstall the plug-in; 'babyeval tasks validate' shows more.",
+            hint="Mend or uninstall the plug-in.",
         ) from error
 
 
@@ -137,9 +137,10 @@ def resolve_tasks(names: list[str]) -> list[SpanTask]:
         >>> [task.card.name for task in resolve_tasks(["blimp", "zero-shot"])][0]
         'blimp'
     """
-    groups = _groups()
+    groups, entries = _groups(), _entries()
     chosen: dict[str, SpanTask] = {}
     for name in names:
-        for task_name in groups.get(name, [name]):
+        is_task = name in entries or name in _registered  # a plug-in's group must not capture a task's name
+        for task_name in [name] if is_task else groups.get(name, [name]):
             chosen.setdefault(task_name, get_task(task_name))
     return list(chosen.values())

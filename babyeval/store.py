@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING
 
 from babyeval.errors import MissingError, UsageError, disk_error
 from babyeval.models.naming import folder_name
-from babyeval.records import ItemsRef, ModelInfo, TaskResult, load_result
+from babyeval.records import ItemsRef, ModelInfo, NewerSchema, TaskResult, load_result
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RESULT_FILE = "result.json"
 ITEMS_FILE = "items.parquet"
+
+
+class DamagedRecord(UsageError):
+    """A record that cannot be read; its task can be run again."""
 
 
 class ResultStore:
@@ -64,7 +68,7 @@ class ResultStore:
         for path in sorted(own.glob(f"**/{RESULT_FILE}")):
             try:
                 other = self.read(path).model
-            except UsageError:
+            except DamagedRecord:
                 continue  # a damaged record claims nothing; its task is run again
             if other.digest != model.digest:
                 raise UsageError(
@@ -83,6 +87,7 @@ class ResultStore:
             MissingError: The disk is full or the folder may not be written; nothing half-written stays.
         """
         folder = self.folder_of(result)
+        self.require_same_model(result.model)  # another process may have begun since the plan was made
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if items is not None:
@@ -108,7 +113,7 @@ class ResultStore:
         path = self.folder(model.name, model.revision, task, split, backend, protocol) / RESULT_FILE
         if not path.is_file():
             return None
-        with contextlib.suppress(UsageError):
+        with contextlib.suppress(DamagedRecord):
             return self.read(path)
         return None
 
@@ -116,12 +121,17 @@ class ResultStore:
         """Reads one record.
 
         Raises:
-            UsageError: The file is damaged, or of a later version.
+            DamagedRecord: The file is damaged.
+            UsageError: It was written by a later version, which must not be overwritten.
         """
         try:
             return load_result(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except NewerSchema as error:
             raise UsageError(
+                f"A record cannot be read: {error}.", where=str(path), hint="Update babyeval, or choose another folder by --out."
+            ) from error
+        except (OSError, ValueError) as error:
+            raise DamagedRecord(
                 f"A record cannot be read: {str(error).splitlines()[0]}",
                 where=str(path),
                 hint="Delete it and run that task again: its rows are cached.",

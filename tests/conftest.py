@@ -16,7 +16,7 @@ settings.register_profile("babyeval", deadline=None, derandomize=True, max_examp
 settings.load_profile("babyeval")
 
 # Read once: as a variable of babyeval's prefix it would be taken for an option.
-SHARED = Path(os.environ.get("BABYEVAL_SHARED") or Path(__file__).parents[1] / "../shared").resolve()
+SHARED = Path(os.environ.get("TESTS_SHARED") or Path(__file__).parents[1] / "../shared").resolve()
 
 
 @pytest.fixture(autouse=True)
@@ -46,5 +46,5 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 def shared() -> Path:
     """The folder with benchmark data, trained checkpoints and golden numbers, which are not ours to keep."""
     if not (SHARED / "models").is_dir():
-        pytest.skip(f"the shared benchmark data is not at {SHARED} (BABYEVAL_SHARED names another place)")
+        pytest.skip(f"the shared benchmark data is not at {SHARED} (TESTS_SHARED names another place)")
     return SHARED

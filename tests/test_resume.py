@@ -27,7 +27,7 @@ def needs_shared() -> pytest.MarkDecorator:
 
 def finish(command, cwd: Path, pause: str = "0") -> None:
     running = started_slowly(*command, cwd=cwd, env={**THREADS, "PUT_PAUSE": pause})
-    out, err = running.communicate(timeout=600)
+    out, err = running.communicate(timeout=1800)
     assert running.returncode == 0, (out, err)
 
 

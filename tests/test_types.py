@@ -31,7 +31,7 @@ NEIGHBOURS = {
     "ids or reads": (Query((1, 2, 3), ()), Query((1,), (Read(2, 3),))),
     "more reads": (Query((1,), (Read(0, 2), Read(0, 3))), Query((1,), (Read(0, 2), Read(0, 4)))),
     "set or single target": (Query((1,), (Read(0, (2,)),)), Query((1,), (Read(0, 2),))),
-    "set or two reads": (Query((1,), (Read(0, (2, 3)),)), Query((1,), (Read(0, 2), Read(3, 2)))),
+    "set or two reads": (Query((1,), (Read(0, (2, 3)),)), Query((1,), (Read(0, 2), Read(2, 3)))),
     "longer set": (Query((1,), (Read(0, (2, 3)), Read(1, 2))), Query((1,), (Read(0, (2, 3, 1)), Read(2, 2)))),
     "ids or decoder ids": (Query((1, 2), (), (3,)), Query((1,), (), (2, 3))),
     "no decoder or an empty one": (Query((1,), ()), Query((1,), (), ())),

@@ -64,7 +64,7 @@ def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     )
     tokenizer.train_from_iterator(SENTENCES, trainer)
     if kind in ("none", "eos"):
-        tokenizer.post_processor = processors.ByteLevel(trim_offsets=kind == "none")
+        tokenizer.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=kind == "none")
     else:
         single = " ".join(["<s>", "$A", "</s>"][: 1 + len(named)])
         tokenizer.post_processor = _template(tokenizer, single, *(texts[name] for name in named))

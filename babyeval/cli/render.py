@@ -84,7 +84,7 @@ def _remarks(result: TaskResult) -> list[str]:
     """What a reader of the number must know."""
     label = f"{result.task.name} ({result.protocol})"
     lines = [f"{label}: {result.status}. {result.error}"] if result.error else []
-    if result.headline and result.headline.note:
+    if result.headline and result.headline.note and result.headline.ci_low is None:
         lines.append(f"{label}: no interval, {result.headline.note}.")
     counts = result.counts
     if counts and counts.nan:
@@ -103,7 +103,7 @@ def _remarks(result: TaskResult) -> list[str]:
 
 
 def _group_line(group: GroupHeadline) -> str:
-    label = f"{group.model}, {group.group} average ({group.protocol})"
+    label = f"{group.model} ({group.revision}), {group.group} average ({group.protocol})"
     if group.value is not None:
         return f"{label}: {group.value:.2f}, mean of {len(group.tasks)} tasks, unit {' and '.join(group.units)}"
     return f"{label}: not formed; {', '.join(group.missing)} missing"

@@ -43,7 +43,7 @@ def run(
     from babyeval.cli import render
     from babyeval.config import load_config
     from babyeval.progress import reporter
-    from babyeval.run.execute import report
+    from babyeval.run.execute import exit_code, report
     from babyeval.run.plan import Plan
 
     given = {
@@ -54,11 +54,13 @@ def run(
     }  # fmt: skip
     config = load_config(given)
     plans: list[dict[str, object]] = []
+    states: set[str] = set()
 
     def on_plan(plan: Plan) -> None:
         if not config.dry_run:
             return
         plans.append(render.plan_summary(plan))
+        states.update(planned.state for planned in plan.tasks)
         if not json:
             render.print_plan(plans[-1])
 
@@ -66,7 +68,7 @@ def run(
     if config.dry_run:
         if json:
             render.print_json(plans)
-        return
+        raise typer.Exit(exit_code(states))
     outcome = report(config.tasks, results)
     if json:
         print(outcome.model_dump_json(indent=1))

@@ -117,7 +117,7 @@ def open_checkpoint(
     )
     checkpoint = Checkpoint(
         name=name, source=ref.source, revision=ref.revision or "main", commit=commit, folder=folder,
-        digest=folder_digest(folder), config=config, tokenizer=tokenizer, choice=choice, training=training,
+        digest=folder_digest(folder, trust_remote_code and hasattr(config, "auto_map")), config=config, tokenizer=tokenizer, choice=choice, training=training,
         trust_remote_code=trust_remote_code, allow_pickle=allow_pickle,
     )  # fmt: skip
     require_mask_token(checkpoint)
@@ -186,7 +186,8 @@ def _read_config(folder: Path, trust_remote_code: bool) -> Any:
 def _require_weights(folder: Path, allow_pickle: bool) -> None:
     files = weight_files(folder)
     if not files:
-        raise MissingError("The checkpoint has no weights.", where=f"{folder}/*.safetensors", hint=_children_hint(folder))
+        hint = f"{_children_hint(folder)} Weights in PyTorch's own format are fetched only with --allow-pickle."
+        raise MissingError("The checkpoint has no weights.", where=f"{folder}/*.safetensors", hint=hint)
     if files[0].suffix != ".safetensors" and not allow_pickle:
         raise UsageError(
             "The weights are stored in PyTorch's own format, not as safetensors.",
@@ -203,7 +204,15 @@ def _read_training(folder: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise _not_json(path, error) from error
-    return content if isinstance(content, dict) else {}
+    fields = {"condition": str, "seed": int, "words_seen": int, "parent_digest": str}
+    wrong = [k for k, kind in fields.items() if isinstance(content, dict) and not isinstance(content.get(k), kind | None)]
+    if not isinstance(content, dict) or wrong:
+        raise UsageError(
+            f"The checkpoint's {_TRAINING_FILE} is wrong: {', '.join(wrong) or 'it holds no object'}.",
+            where=str(path),
+            hint="condition and parent_digest are texts, seed and words_seen whole numbers; or delete the file.",
+        )
+    return content
 
 
 def _not_json(path: Path, error: Exception) -> UsageError:

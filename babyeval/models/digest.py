@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     import torch
 
 # Besides the weights, whatever changes an answer: the architecture, the tokenizer, custom code.
-_PATTERNS = ("config.json", "tokenizer*.json", "tokenizer.model", "vocab*", "merges.txt", "special_tokens_map.json", "*.py")
+_PATTERNS = (
+    "config.json",
+    "tokenizer*.json",
+    "*.model",
+    "vocab*",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "*.py",
+)
 
 # What a configuration says about where it was loaded from and by what.
 _WHEREABOUTS = ("_name_or_path", "transformers_version")
@@ -23,10 +32,15 @@ def weight_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
 
 
-def folder_digest(folder: Path) -> str:
-    """Digest of a checkpoint folder: weights, configuration, tokenizer and code."""
+def folder_digest(folder: Path, own_code: bool = False) -> str:
+    """Digest of a checkpoint folder: weights, configuration, tokenizer and code.
+
+    Args:
+        folder: The checkpoint.
+        own_code: Whether its own code runs; it then is another model than without.
+    """
     paths = {path for pattern in _PATTERNS for path in folder.glob(pattern)} | set(weight_files(folder))
-    total = hashlib.sha256()
+    total = hashlib.sha256(b"own code\n" if own_code else b"")
     for path in sorted(paths):
         with path.open("rb") as file:
             total.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())

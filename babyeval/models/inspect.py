@@ -78,8 +78,7 @@ def _first_token(checkpoint: Checkpoint) -> str:
         return "scored like every other"
     if checkpoint.facts.prefix:
         return f"scored given {_names(checkpoint, checkpoint.facts.prefix)}, under every protocol"
-    second = checkpoint.facts.eos if checkpoint.backend == "causal" else checkpoint.facts.cls
-    front = checkpoint.facts.bos if checkpoint.facts.bos is not None else second
+    front = checkpoint.facts.front(checkpoint.backend)
     if front is None:
         return "never scored: the tokenizer defines neither BOS nor EOS"
     return f"robust puts {_names(checkpoint, (front,))} in front and scores it; the official protocols leave it unscored (D9)"

@@ -80,12 +80,15 @@ def _checked(name: str) -> Backend:
 
 
 def context_window(config: Any, tokenizer: Any) -> int | None:
-    """The most tokens the model can take at once; None if it states no limit (D40)."""
+    """The most tokens the model can take at once; None if nothing states a limit (D40).
+
+    The tokenizer's limit counts only where the model states none: the official pipelines ignore it.
+    """
     limits = [value for key in _WINDOW_KEYS if isinstance(value := getattr(config, key, None), int) and value > 0]
     window = limits[0] if limits else None
     if window is not None and config.model_type in _OFFSET_POSITIONS:
         window -= (config.pad_token_id or 0) + 1
     stated = getattr(tokenizer, "model_max_length", None)
-    if isinstance(stated, int) and 0 < stated < 1_000_000:
-        window = min(window, stated) if window is not None else stated
+    if window is None and isinstance(stated, int) and 0 < stated < 1_000_000:
+        return stated
     return window

@@ -79,10 +79,12 @@ def load_model(checkpoint: Checkpoint, device: torch.device) -> Any:
 
 
 def rounded_copy(model: Any) -> Any:
-    """A copy with bfloat16 parameters; buffers such as rotary frequencies keep float32."""
-    rounded = copy.deepcopy(model)
-    for parameter in rounded.parameters():
-        parameter.data = parameter.data.to(torch.bfloat16)
+    """A copy in bfloat16, except for rotary frequencies, which positions would lose their precision by."""
+    rounded = copy.deepcopy(model).to(torch.bfloat16)
+    exact = dict(model.named_buffers())
+    for name, buffer in rounded.named_buffers():
+        if name.endswith("inv_freq"):
+            buffer.data = exact[name].clone()
     return rounded
 
 

@@ -44,20 +44,27 @@ def parse_model(text: str) -> ModelRef:
         >>> parse_model("small=org/model@chck_10M")
         ModelRef(name='small', source='org/model', revision='chck_10M')
     """
-    if text.strip() and Path(text).exists():
+    if text.strip() and _exists(text):
         return ModelRef(None, text, None)
     name, equals, source = text.rpartition("=")
     if not source.strip() or (equals and not name):
         raise UsageError(f"'{text}' names no model.", hint="Write --model PATH, --model ORG/NAME or --model NAME=PATH.")
     revision = None
-    if not Path(source).exists():
+    if not _exists(source):
         source, _, revision = source.partition("@")
-        if revision and Path(source).exists():
+        if revision and _exists(source):
             raise UsageError(
                 f"The local folder '{source}' has no revisions, so '@{revision}' would be ignored.",
                 hint=f"Name the folder of that checkpoint instead, for example {source}/{revision}.",
             )
     return ModelRef(name or None, source, revision or None)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # too long for any file
+        return False
 
 
 def default_name(source: str, *, local: bool, condition: str | None, seed: int | None) -> str:

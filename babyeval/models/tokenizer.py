@@ -35,6 +35,11 @@ class TokenizerFacts:
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
 
+    def front(self, backend: str) -> int | None:
+        """What can stand in front of a text that has no special token there: BOS, else EOS or CLS (D9)."""
+        second = {"causal": self.eos, "mntp": self.cls}.get(backend)
+        return self.bos if self.bos is not None else second
+
 
 def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     """Opens the tokenizer of a checkpoint folder.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from babyeval.errors import BabyevalError, MissingError
@@ -154,11 +154,12 @@ def group_headlines(groups: Sequence[str], results: Sequence[TaskResult]) -> lis
     results = [result for result in results if result.split in ("full", "fast")]
     wanted = [group for group in ("zero-shot", "finetune") if group in groups or "all" in groups]
     headlines = []
-    for model, protocol in dict.fromkeys((result.model.name, result.protocol) for result in results):
+    for key in dict.fromkeys(map(_ranked_as, results)):
+        model, revision, backend, protocol = key
         scores = {
             result.task.name: result.headline
             for result in results
-            if (result.model.name, result.protocol) == (model, protocol) and result.headline and result.headline.value is not None
+            if _ranked_as(result) == key and result.headline and result.headline.value is not None
         }
         for group in wanted:
             names = PROTOCOLS[protocol].macro[group]
@@ -169,6 +170,8 @@ def group_headlines(groups: Sequence[str], results: Sequence[TaskResult]) -> lis
                 GroupHeadline(
                     group=group,
                     model=model,
+                    revision=revision,
+                    backend=backend,
                     protocol=protocol,
                     value=sum(values) / len(values) if values and not missing else None,
                     tasks=tuple(name for name in names if name in scores),
@@ -179,10 +182,18 @@ def group_headlines(groups: Sequence[str], results: Sequence[TaskResult]) -> lis
     return headlines
 
 
+def _ranked_as(result: TaskResult) -> tuple[str, str, str, str]:
+    return result.model.name, result.model.revision, result.backend, result.protocol
+
+
+def exit_code(states: Collection[str]) -> int:
+    """1 if a task failed, 3 if something is missing, else 0."""
+    return 1 if "failed" in states else 3 if "skipped" in states else 0
+
+
 def report(groups: Sequence[str], results: Sequence[TaskResult]) -> RunReport:
     """What a run came to, with its exit code: 1 if a task failed, 3 if something is missing."""
-    statuses = {result.status for result in results}
-    code = 1 if "failed" in statuses else 3 if "skipped" in statuses else 0
+    code = exit_code({result.status for result in results})
     names = {0: "done", 1: "failed", 3: "incomplete"}
     return RunReport.model_validate(
         {

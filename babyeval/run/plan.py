@@ -146,6 +146,9 @@ def _plan_task(plan: Plan, task: SpanTask) -> Iterator[PlannedTask]:
         raise  # a full disk or an unusable cache concerns all tasks
     except BabyevalError as error:
         _settle(wanted, "failed", error)
+    except OSError as error:
+        message = f"A data file cannot be read: {error.strerror}."
+        _settle(wanted, "skipped", DataMissing(message, where=str(error.filename), hint="Is it there, and may you read it?"))
     except Exception as error:  # a plug-in's own code may fail in any way
         _settle(wanted, "failed", unexpected(task.card.name, error))
     yield from wanted

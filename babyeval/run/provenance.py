@@ -36,6 +36,7 @@ def provenance(plan: Plan, planned: PlannedTask, precision: Precision | None) ->
         masking=plan.config.masking,
         device=engine.device_name(),
         attention=engine.attention(),
+        tf32=False,  # scoring/model_view.py switches it off
         path=computation.work.path if computation and computation.work else "cache",
         split_head=engine.split_head(),
         window=plan.checkpoint.window,

@@ -4,19 +4,24 @@ and causal models for which prefix sharing was not proven."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
+import numpy as np
 import torch
 
 from babyeval.scoring.batching import Answers, Work, group_by_budget, position_budget, run_batch
 from babyeval.scoring.model_view import Asked, ModelView
 from babyeval.types import Query
 
+# Largest difference in nats that counts as rounding.
+TOLERANCE = 1e-4
+
 
 def run_batched(view: ModelView, queries: Sequence[Query], work: Work) -> Iterator[Answers]:
     """Answers queries of one input each, shortest first.
 
     Args:
-        view: The model.
+        view: The model; unless it is proven to bear padding, batches hold one length only.
         queries: What to answer; those with the same input are answered by one pass.
         work: Is updated as batches finish.
 
@@ -28,8 +33,30 @@ def run_batched(view: ModelView, queries: Sequence[Query], work: Work) -> Iterat
         same.setdefault(query.input_ids, []).append(i)
     units = sorted(same.items(), key=lambda unit: len(unit[0]))
     work.nodes += sum(len(ids) for ids in same)
-    for start, end in group_by_budget([len(ids) for ids, _ in units], position_budget(view.device)):
+    for start, end in _batches([len(ids) for ids, _ in units], position_budget(view.device), view.pads):
         yield from run_batch(lambda batch: [_run_units(view, queries, batch, work)], units[start:end], work)
+
+
+def _batches(lengths: list[int], budget: int, pads: bool) -> Iterator[tuple[int, int]]:
+    """Ranges of units that fit into a batch, of one length each where padding is not borne."""
+    for start, end in group_by_budget(lengths, budget):
+        cuts = [] if pads else [i for i in range(start + 1, end) if lengths[i] != lengths[i - 1]]
+        yield from pairwise([start, *cuts, end])
+
+
+def probe_padding(view: ModelView, queries: Sequence[Query]) -> bool:
+    """Whether the shortest input gets the same answers beside the longest one as alone.
+
+    Some models mix positions across padding, whatever the attention mask says.
+    """
+    short, long = (choose(queries, key=lambda query: len(query.input_ids)) for choose in (min, max))
+    asked = Asked([read.position for read in short.reads], [read.target for read in short.reads])
+    alone = view.read(padded_inputs(view, [short.input_ids]), asked)
+    try:
+        beside = view.read(padded_inputs(view, [short.input_ids, long.input_ids]), asked)
+    except torch.OutOfMemoryError:
+        return False
+    return bool(np.allclose(alone, beside, rtol=0, atol=TOLERANCE, equal_nan=True))
 
 
 def _run_units(

@@ -9,14 +9,12 @@ import torch
 from torch import Tensor
 
 from babyeval.errors import UsageError
-from babyeval.scoring.batched import run_batched
+from babyeval.scoring.batched import TOLERANCE, run_batched
 from babyeval.scoring.batching import Answers, Work, group_by_budget, position_budget, run_batch
 from babyeval.scoring.model_view import Asked, ModelView
 from babyeval.scoring.trie import Pack, Trie
 from babyeval.types import Query
 
-# Largest difference in nats between the shared and the plain path that counts as rounding.
-_TOLERANCE = 1e-4
 _LEAK = 1e-3
 
 
@@ -135,7 +133,7 @@ def probe_sharing(view: ModelView, queries: Sequence[Query], trie: Trie) -> str 
     if (np.isnan(a) != np.isnan(b)).any():
         return "sharing prefixes changes log-probabilities to NaN"
     worst = float(np.nanmax(np.abs(a - b), initial=0.0))
-    return None if worst <= _TOLERANCE else f"sharing prefixes changes log-probabilities by {worst:.2g} nats"
+    return None if worst <= TOLERANCE else f"sharing prefixes changes log-probabilities by {worst:.2g} nats"
 
 
 def _require_causal(view: ModelView, queries: Sequence[Query]) -> None:

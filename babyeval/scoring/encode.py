@@ -23,13 +23,13 @@ class Tokens:
         ids: Vocabulary ids, specials included.
         offsets: Character range of each token.
         special: 1 where the tokenizer added the token, else 0.
-        words: Number of the word each token belongs to; None for specials.
+        words: What tells the word of each token from others; None for specials.
     """
 
     ids: tuple[int, ...]
     offsets: Sequence[tuple[int, int]]
     special: Sequence[int]
-    words: tuple[int | None, ...]
+    words: tuple[tuple[int, int] | None, ...]
 
     def with_front(self, token: int) -> Tokens:
         """The same with a special token put in front."""
@@ -96,8 +96,8 @@ class Encoder:
         backend = self.tokenizer.backend_tokenizer
         backend.no_truncation()
         backend.no_padding()
-        for encoding in backend.encode_batch(texts):
-            words = tuple(encoding.word_ids) if self.masking == "word-l2r" else ()
+        for text, encoding in zip(texts, backend.encode_batch(texts), strict=True):
+            words = words_of(text, encoding.word_ids, encoding.offsets) if self.masking == "word-l2r" else ()
             yield Tokens(tuple(encoding.ids), encoding.offsets, encoding.special_tokens_mask, words)
 
     def scored(self, tokens: Tokens, span: Span) -> list[int]:
@@ -119,8 +119,7 @@ class Encoder:
         """Puts something to condition on in front where the tokenizer puts nothing (D9)."""
         if self.policy.bos != "explicit" or self.backend == "mlm" or tokens.prefix:
             return tokens
-        second = self.facts.eos if self.backend == "causal" else self.facts.cls
-        front = self.facts.bos if self.facts.bos is not None else second
+        front = self.facts.front(self.backend)
         return tokens if front is None else tokens.with_front(front)
 
     def _causal(self, tokens: Tokens, scored: list[int]) -> Encoded:
@@ -145,7 +144,7 @@ class Encoder:
         # padded row (D7): no number to reproduce, so the token stays unscored here.
         readable = [i for i in scored if i >= shift]
         unscored = len(scored) - len(readable)
-        words = _word_numbers(tokens) if self.masking == "word-l2r" else None
+        words = tokens.words if self.masking == "word-l2r" else None
         truncated = self.window is not None and len(tokens.ids) > self.window
         queries = []
         for i in readable:
@@ -155,7 +154,7 @@ class Encoder:
             queries.append(Query(ids, (Read(at - shift, tokens.ids[i]),)))
         return Encoded(tuple(queries), truncated, unscored)
 
-    def _masked_copy(self, tokens: Tokens, i: int, words: list[int] | None) -> tuple[int, ...]:
+    def _masked_copy(self, tokens: Tokens, i: int, words: Sequence[tuple[int, int] | None] | None) -> tuple[int, ...]:
         mask = self.facts.mask
         assert mask is not None, "opening the checkpoint checks for a mask token"
         end = i + 1
@@ -196,6 +195,18 @@ def _pieces(values: list[int], size: int) -> list[list[int]]:
     return [values[i : i + size] for i in range(0, len(values), size)]
 
 
-def _word_numbers(tokens: Tokens) -> list[int]:
-    """The word of each token; -1 - i for specials, which belong to no word."""
-    return [-1 - i if word is None else word for i, word in enumerate(tokens.words)]
+def words_of(text: str, word_ids: Sequence[int | None], offsets: Sequence[tuple[int, int]]) -> tuple[tuple[int, int] | None, ...]:
+    """The word of each token: the tokenizer's own word number, and how many words of the text begin before its end.
+
+    The second part is for tokenizers that do not cut texts into words and give all tokens one number.
+
+    Example:
+        >>> words_of("a bc", [None, 0, 0, 0], [(0, 0), (0, 1), (1, 3), (3, 4)])
+        (None, (0, 1), (0, 2), (0, 2))
+    """
+    begun = [0]
+    for before, character in zip(" " + text, text, strict=False):
+        begun.append(begun[-1] + (before.isspace() and not character.isspace()))
+    # A token that ends in a space belongs to the word that follows.
+    begun = [count + (" " + text)[end].isspace() for end, count in enumerate(begun)]
+    return tuple(None if word is None else (word, begun[end]) for word, (_, end) in zip(word_ids, offsets, strict=True))

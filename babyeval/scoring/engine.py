@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from babyeval.errors import UsageError
+from babyeval.errors import ModelError, UsageError
 from babyeval.models.checkpoint import Checkpoint
 from babyeval.progress import Quiet, Reporter
 from babyeval.scoring import SCORING_VERSION
@@ -135,13 +135,20 @@ class Engine:
 
     def _compute(self, queries: dict[bytes, Query], dtype: Dtype, label: str) -> None:
         known, cache = self._answers[dtype], self._cache(dtype)
-        batches = self._batches(queries, dtype)
-        with self._reporter.bar(label, len(queries)) as advance:
-            for named in batches:
-                cache.put(named)
-                self._note_damage(cache)
-                known.update(named)
-                advance(len(named))
+        try:
+            batches = self._batches(queries, dtype)
+            with self._reporter.bar(label, len(queries)) as advance:
+                for named in batches:
+                    cache.put(named)
+                    self._note_damage(cache)
+                    known.update(named)
+                    advance(len(named))
+        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, NotImplementedError) as error:
+            raise ModelError(
+                f"The model failed: {type(error).__name__}: {str(error).strip().splitlines()[:1]}",
+                where=f"'{self.checkpoint.name}' as {self.checkpoint.backend} in {dtype}",
+                hint="Try --dtype float32, another --backend, or 'babyeval check'. What was computed before is kept.",
+            ) from error
 
     def _batches(self, queries: dict[bytes, Query], dtype: Dtype) -> Iterator[list[tuple[bytes, LogProbs]]]:
         """Opens the weights, proves the short cuts, and answers batch by batch as it is asked."""
@@ -160,7 +167,7 @@ class Engine:
         if trie is not None:
             batches = run_causal(view, asked, trie, work, self._plain_because)
         else:
-            work.path = "batched"
+            work.path = "batched" if base.pads else "batched (one length at a time: padding changes its answers)"
             batches = run_batched(view, asked, work)
         return ([(keys[i], row) for i, row in batch] for batch in batches)
 
@@ -169,13 +176,14 @@ class Engine:
         size = max(len(query.input_ids) for query in asked), max(map(len, trie.packs)) if trie else 0
         if all(now <= proven for now, proven in zip(size, self._proven, strict=True)):
             return
-        from babyeval.scoring.batched import padded_inputs
+        from babyeval.scoring.batched import padded_inputs, probe_padding
         from babyeval.scoring.batching import one_input
         from babyeval.scoring.causal import probe_sharing
 
         longest = max(asked, key=lambda query: len(query.input_ids))
         with one_input():
             base.try_split(padded_inputs(base, [longest.input_ids]))
+            base.pads = probe_padding(base, asked)
             if trie is not None:
                 self._plain_because = probe_sharing(base, asked, trie)
         self._proven = size
@@ -215,6 +223,6 @@ class Engine:
                 if not native_bfloat16(base.device):
                     self._reporter.note("This device has no bfloat16 arithmetic and imitates it: --dtype float32 is faster here.")
                 view = ModelView(rounded_copy(base.model), base.device)
-                view.split = base.split
+                view.split, view.pads = base.split, base.pads
                 self._views[dtype] = view
         return self._views[dtype]

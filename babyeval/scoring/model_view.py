@@ -23,12 +23,14 @@ _HEAD_NUMBERS_GPU = 1 << 28
 @contextlib.contextmanager
 def full_precision() -> Iterator[None]:
     """float32 means float32: TF32 is off while scoring (protocol.md, section 10)."""
-    before = torch.get_float32_matmul_precision()
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 class _Given(nn.Module):
@@ -66,12 +68,14 @@ class ModelView:
 
     Attributes:
         split: Whether body and head run apart. Set by `try_split`, which proves it first.
+        pads: Whether inputs of several lengths may share a batch; set once that is proven.
     """
 
     def __init__(self, model: Any, device: torch.device) -> None:
         self.model = model
         self.device = device
         self.split = False
+        self.pads = False
         self._given = _Given()
         self._slot = _body_slot(model)
 
@@ -178,7 +182,9 @@ class ModelView:
 def _body_slot(model: Any) -> tuple[nn.Module, str] | None:
     """The attribute that holds the model's body, as owner and name."""
     get_decoder = getattr(model, "get_decoder", None)
-    for body in (get_decoder() if callable(get_decoder) else None, model.base_model):
+    candidates = (get_decoder() if callable(get_decoder) else None, model.base_model)
+    head = model.get_output_embeddings()  # some models call their vocabulary layer "decoder"
+    for body in (candidate for candidate in candidates if candidate is not head):
         for owner in model.modules():
             for name, child in owner.named_children():
                 if child is body and body is not model:

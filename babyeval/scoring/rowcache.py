@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import struct
@@ -123,7 +124,7 @@ class RowCache:
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=_WAIT_SECONDS)
         try:
-            db.execute("PRAGMA journal_mode=WAL")
+            _use_wal(db)
             db.execute("PRAGMA synchronous=NORMAL")
             with db:
                 db.execute(f"CREATE TABLE IF NOT EXISTS {self._table} (key BLOB PRIMARY KEY, row BLOB) WITHOUT ROWID")
@@ -134,8 +135,9 @@ class RowCache:
 
     def _set_aside(self) -> None:
         """Moves a damaged file out of the way; its rows are computed again."""
-        self.discarded = self.path.with_suffix(f".damaged-{int(time.time())}")
-        self.path.replace(self.discarded)
+        self.discarded = self.path.with_suffix(f".damaged-{time.time_ns()}-{os.getpid()}")
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            self.path.replace(self.discarded)
         for ending in ("-wal", "-shm"):
             Path(f"{self.path}{ending}").unlink(missing_ok=True)
 
@@ -145,3 +147,16 @@ class RowCache:
             where=str(self.path),
             hint="Free some space, or name a folder that can be written by BABYEVAL_CACHE; finished rows are kept.",
         )
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Switches to write-ahead logging; SQLite does not wait for other processes here, so we do."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

@@ -35,15 +35,17 @@ class Estimate:
 
 
 def proportion(credits: Sequence[float], clusters: Sequence[str], level: float = 0.95) -> Estimate:
-    """Mean of credits between 0 and 1 with Wilson's interval.
+    """Mean of credits between 0 and 1 with an interval.
 
-    The interval treats items as independent and fractional credits (shared ties) as successes
-    in part; Wilson's holds its coverage for small samples and extreme proportions, where the
-    normal one does not (statistics.md, section 1).
+    For independent items Wilson's interval, which holds its coverage for small samples and extreme
+    proportions where the normal one does not (statistics.md, section 1); fractional credits (shared
+    ties) are successes in part. Where several items share a cluster, the clustered error with t
+    quantiles of C - 1 degrees of freedom (Miller 2024, arXiv 2411.00640); with fewer than about ten
+    clusters it is still too small.
 
     Args:
         credits: One credit per item.
-        clusters: What makes items depend on each other; only counted here.
+        clusters: The cluster of each item.
         level: Coverage aimed at.
 
     Example:
@@ -57,6 +59,9 @@ def proportion(credits: Sequence[float], clusters: Sequence[str], level: float =
     from statsmodels.stats.proportion import proportion_confint
 
     mean = math.fsum(credits) / n
+    count = len(set(clusters))
+    if count < n:
+        return _clustered_proportion(credits, clusters, mean, count, level)
     low, high = proportion_confint(mean * n, n, alpha=1 - level, method="wilson")
     low, high = max(0.0, min(float(low), mean)), min(1.0, max(float(high), mean))  # rounding must not exclude 0 and 1
     se = math.sqrt(_cluster_variance(credits, range(n))) if n > 1 else None
@@ -64,6 +69,19 @@ def proportion(credits: Sequence[float], clusters: Sequence[str], level: float =
     if se == 0:
         se, note = None, "all items are equal: the interval holds, a standard error of 0 would not"
     return Estimate(mean, se, low, high, "wilson", n, len(set(clusters)), note)
+
+
+def _clustered_proportion(credits: Sequence[float], clusters: Sequence[str], mean: float, count: int, level: float) -> Estimate:
+    n = len(credits)
+    variance = _cluster_variance(credits, clusters) if count > 1 else 0.0
+    if variance == 0:
+        note = "one cluster has no standard error" if count == 1 else "all clusters are equal"
+        return Estimate(mean, None, None, None, "clustered", n, count, note)
+    from scipy.stats import t
+
+    se = math.sqrt(variance)
+    half = float(t.ppf((1 + level) / 2, count - 1)) * se
+    return Estimate(mean, se, max(0.0, mean - half), min(1.0, mean + half), "clustered", n, count)
 
 
 def stratified_macro_mean(

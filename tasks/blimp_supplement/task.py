@@ -7,7 +7,7 @@ from babyeval.families import RankingTask, ranking_item
 from babyeval.types import Item, Span
 
 # What items of one UID share when they were made from one template (statistics.md: one cluster).
-_TEMPLATE_FIELDS = ("pair_ID", "row", "quad")
+_TEMPLATE_FIELDS = ("template", "row", "quad")
 
 
 def decode(record: Record) -> Item:

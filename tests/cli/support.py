@@ -19,7 +19,7 @@ from typing import Any
 from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = Path(os.environ.get("BABYEVAL_SHARED", ROOT.parent / "shared"))
+SHARED = Path(os.environ.get("TESTS_SHARED", ROOT.parent / "shared"))
 FULL_BLIMP = Path("full_eval/blimp_filtered")
 FULL_SUPPLEMENT = Path("full_eval/supplement_filtered")
 

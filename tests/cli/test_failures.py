@@ -180,8 +180,8 @@ def test_json_of_a_failed_run_holds_no_bare_nan(tiny, tmp_path):
         json.loads(path.read_text(), parse_constant=refuse)
 
 
-def test_one_model_that_cannot_be_opened_leaves_what_is_done(tiny, tmp_path):
+def test_one_model_that_cannot_be_opened_shows_before_any_work(tiny, tmp_path):
     done = inside("run", "--model", tiny, "--model", "./nowhere", "--split", "mini", "--tasks", "blimp", cwd=tmp_path)
     assert done.code == 3
     assert "./nowhere" in done.err
-    assert len(records_in(tmp_path / "results")) == 1
+    assert records_in(tmp_path / "results") == []

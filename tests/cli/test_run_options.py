@@ -141,7 +141,7 @@ def test_group_average_says_what_it_lacks(tiny, tmp_path):
     assert (group["value"] is None) == bool(group["missing"])
     table = " ".join(inside(*command, cwd=tmp_path).out.split())
     expected = f"not formed; {', '.join(group['missing'])} missing" if group["missing"] else f"{group['value']:.2f}, mean of"
-    assert f"tiny, zero-shot average (robust): {expected}" in table
+    assert f"tiny (main), zero-shot average (robust): {expected}" in table
     mini = inside("run", "--model", tiny, "--split", "mini", "--tasks", "zero-shot", "--json", cwd=tmp_path).json
     assert mini["groups"] == []
 

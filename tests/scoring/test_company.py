@@ -33,6 +33,7 @@ class Scorer:
         device = torch_device("cpu")
         self.causal = kind == "causal"
         self.view = ModelView(load_model(checkpoint, device), device)
+        self.view.pads = True  # as the engine sets it once it is proven
         parts = encoder(checkpoint).encode(SPANS)
         self.queries = list(dict.fromkeys(query for part in parts for query in part.queries))
         self.alone = {query: self.compute([query])[0] for query in self.queries}
@@ -84,15 +85,16 @@ def test_causal_rows_on_the_trie(name, request, data, budget, head, pack_nodes):
 
 
 @settings(max_examples=25)
-@given(st.data(), BUDGETS, HEADS, st.booleans())
+@given(st.data(), BUDGETS, HEADS, st.booleans(), st.booleans())
 @pytest.mark.parametrize("name", ["causal", "absolute", "masked"])
-def test_rows_in_plain_batches(name, request, data, budget, head, split):
+def test_rows_in_plain_batches(name, request, data, budget, head, split, pads):
     scorer = request.getfixturevalue(name)
     queries = data.draw(company(scorer))
     with (
         mock.patch.object(batching, "_POSITIONS_CPU", budget),
         mock.patch.object(model_view, "_HEAD_POSITIONS_CPU", head),
         mock.patch.object(scorer.view, "split", split),
+        mock.patch.object(scorer.view, "pads", pads),
     ):
         scorer.check(queries, scorer.compute(queries))
 
@@ -104,6 +106,15 @@ def test_the_trie_gives_the_plain_paths_rows_for_fewer_positions(causal):
     assert b == [pytest.approx(row, abs=1e-4, rel=0) for row in a]
     assert shared.positions < plain.positions
     assert shared.nodes < plain.nodes == sum(len(ids) for ids in {query.input_ids for query in causal.queries})
+
+
+def test_a_model_that_bears_no_padding_gets_one_length_at_a_time(masked, monkeypatch):
+    read, seen = ModelView.read, []
+    monkeypatch.setattr(masked.view, "pads", False)
+    monkeypatch.setattr(ModelView, "read", lambda self, inputs, asked: seen.append(set(inputs)) or read(self, inputs, asked))
+    masked.check(masked.queries, masked.compute(masked.queries))
+    assert len(seen) >= len({len(query.input_ids) for query in masked.queries})
+    assert all(names == {"input_ids"} for names in seen), "nothing to mask"
 
 
 def test_equal_inputs_are_computed_once(masked):

@@ -7,7 +7,9 @@ import math
 import pytest
 import torch
 from asking import encoder, keyed, opened, rows_of
+from brute import Brute
 from tiny import SENTENCES, make_model, make_tokenizer
+from transformers import BertForMaskedLM, BertModel
 
 from babyeval.errors import MissingError, UsageError
 from babyeval.models import load
@@ -251,6 +253,27 @@ def _narrow(function):
         return function(self, inputs)
 
     return narrow
+
+
+class MixesPadding(BertModel):
+    """Attends to padding, whatever the mask says."""
+
+    def forward(self, input_ids=None, attention_mask=None, **kwargs):
+        return super().forward(input_ids=input_ids, **kwargs)
+
+
+def test_a_model_that_mixes_padding_in_is_run_one_length_at_a_time(tiny_folder):
+    folder = tiny_folder("bert", "cls_sep")
+    model = BertForMaskedLM.from_pretrained(folder).eval()
+    model.bert.__class__ = MixesPadding
+    checkpoint = from_memory(model, make_tokenizer("cls_sep"))
+    engine = Engine(checkpoint, device="cpu")
+    rows = rows_of(engine, list(encoder(checkpoint).encode(SPANS)))
+    assert "one length at a time" in engine.works["float32"].path
+    engine.close()
+    brute = Brute(folder, masked=True)
+    for span, row in zip(SPANS, rows, strict=True):
+        assert row.logprobs == pytest.approx(brute.masked(span.text, robust=True).logprobs, abs=1e-4, rel=0)
 
 
 def test_reduced_precision_of_matrix_products_is_off_while_scoring(checkpoint, queries, monkeypatch):

@@ -95,6 +95,7 @@ def test_masked_tokens_keep_their_value_and_their_neighbours(kind, string, share
             if j == i or (words and text.words[j] == text.words[i]):
                 hidden[j] = mask
         at = read.position + shift
+        assert query.input_ids[at] == mask, "the token itself is inside"
         begin = i - (at - front)  # where in the text the window begins
         assert list(query.input_ids) == hidden[:front] + hidden[begin : begin + room] + hidden[end:]
         if scored[0] - shift >= end - room:

@@ -9,6 +9,7 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
 
 from babyeval.stats.intervals import proportion, stratified_macro_mean
@@ -28,6 +29,19 @@ def ols(values, groups):
     return float(plain.bse[0]) * math.sqrt(count / (count - 1))
 
 
+@st.composite
+def samples(draw: st.DrawFn) -> tuple[list[float], list[str], list[str]]:
+    """Strata of clusters of items, in mixed order, with something that varies in the first stratum."""
+    rows = []
+    for stratum in range(draw(st.integers(2, 5))):
+        for cluster in range(draw(st.integers(2, 6))):
+            size = draw(st.integers(1, 4))
+            rows += [(draw(CREDITS), f"s{stratum}", f"s{stratum}c{cluster}") for _ in range(size)]
+    rows += [(1.0, "s0", "s0x"), (0.0, "s0", "s0y"), (0.0, "s0", "s0z")]
+    values, strata, clusters = zip(*draw(st.permutations(rows)), strict=True)
+    return list(values), list(strata), list(clusters)
+
+
 @given(st.lists(CREDITS, min_size=2, max_size=60), st.sampled_from([0.9, 0.95, 0.99]))
 def test_a_proportion_is_the_mean_with_wilsons_interval(credits, level):
     estimate = proportion(credits, names(len(credits)), level)
@@ -45,25 +59,34 @@ def test_the_error_of_a_proportion_is_that_of_a_sample_mean(credits):
     assert estimate.note is None
 
 
+@given(samples())
+def test_items_that_share_clusters_get_the_clustered_error_with_t(sample):
+    values, _, clusters = sample
+    if len(set(clusters)) == len(values):
+        values, clusters = values * 2, clusters * 2
+    estimate = proportion(values, clusters)
+    error, count = ols(values, clusters), len(set(clusters))
+    assert estimate.value == pytest.approx(np.mean(values))
+    if error > 1e-9:
+        assert (estimate.se, estimate.method, estimate.clusters) == (pytest.approx(error), "clustered", count)
+        half = student.ppf(0.975, count - 1) * error
+        assert estimate.low == pytest.approx(max(0, estimate.value - half))
+        assert estimate.high == pytest.approx(min(1, estimate.value + half))
+
+
+def test_one_cluster_alone_has_no_error():
+    estimate = proportion([1.0, 0.0, 1.0], ["a"] * 3)
+    assert estimate.value == pytest.approx(2 / 3)
+    assert (estimate.se, estimate.low, estimate.high) == (None, None, None)
+    assert "one cluster" in estimate.note
+
+
 def test_wilsons_interval_by_its_formula():
     n, p, z = 52, 32 / 52, 1.959963984540054
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     estimate = proportion([1.0] * 32 + [0.0] * 20, names(52))
     assert (estimate.low, estimate.high) == pytest.approx((centre - half, centre + half))
-
-
-@st.composite
-def samples(draw: st.DrawFn) -> tuple[list[float], list[str], list[str]]:
-    """Strata of clusters of items, in mixed order, with something that varies in the first stratum."""
-    rows = []
-    for stratum in range(draw(st.integers(2, 5))):
-        for cluster in range(draw(st.integers(2, 6))):
-            size = draw(st.integers(1, 4))
-            rows += [(draw(CREDITS), f"s{stratum}", f"s{stratum}c{cluster}") for _ in range(size)]
-    rows += [(1.0, "s0", "s0x"), (0.0, "s0", "s0y"), (0.0, "s0", "s0z")]
-    values, strata, clusters = zip(*draw(st.permutations(rows)), strict=True)
-    return list(values), list(strata), list(clusters)
 
 
 @given(samples())

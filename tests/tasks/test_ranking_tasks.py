@@ -49,7 +49,7 @@ def test_supplement_takes_its_uid_from_the_files_name():
     assert item.meta == {"field": "supplement", "linguistics_term": "supplement"}
 
 
-@pytest.mark.parametrize("field", ["pair_ID", "row", "quad"])
+@pytest.mark.parametrize("field", ["template", "row", "quad"])
 def test_supplement_pairs_of_one_template_are_one_cluster(field):
     one, two, other = (
         decoded("blimp_supplement", {"sentence_good": text, "sentence_bad": "b", field: number}, "hypernym")
