@@ -57,6 +57,21 @@ def test_table_says_what_was_skipped_and_why(tiny, data, tmp_path):
     assert str(data / FULL_BLIMP) in "".join(done.out.split())
 
 
+def test_dry_run_foretells_the_exit_code_and_writes_nothing(tiny, data, tmp_path):
+    command = ("run", "--model", tiny, *BOTH, "--data-dir", data, "--dry-run", "--json")
+    assert inside(*command, cwd=tmp_path).code == 0
+    for path in (data / FULL_BLIMP).iterdir():
+        path.unlink()
+    done = inside(*command, cwd=tmp_path)
+    assert done.code == 3
+    assert [(task["task"], task["state"]) for task in done.json[0]["tasks"]] == [
+        ("blimp", "skipped"),
+        ("blimp_supplement", "run"),
+    ]
+    assert str(data / FULL_BLIMP) in done.json[0]["tasks"][0]["reason"]
+    assert not (tmp_path / "results").exists()
+
+
 def test_no_data_at_all(tiny, tmp_path):
     done = inside("run", "--model", tiny, *BOTH, "--json", cwd=tmp_path)
     assert done.code == 3
