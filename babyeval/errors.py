@@ -68,6 +68,6 @@ def disk_error(error: OSError, where: str) -> MissingError:
     return MissingError(
         f"Could not write: {reason}.",
         where=where,
-        hint="Free some space or choose another place (--out for results, BABYEVAL_CACHE for "
+        hint="Make room or choose another place that can be written (--out for results, BABYEVAL_CACHE for "
         "the row cache), then start the same command again: finished work is kept.",
     )
