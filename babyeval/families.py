@@ -14,7 +14,7 @@ from babyeval.decide import choose, margin
 from babyeval.errors import DataError, ModelError
 from babyeval.protocols import Protocol
 from babyeval.records import Score
-from babyeval.run.aggregate import accuracy_scores
+from babyeval.stats.aggregate import accuracy_scores
 from babyeval.types import Item, Outcome, Row, Span
 
 

@@ -92,7 +92,6 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
     )
 }
-DEFAULT_PROTOCOL = "robust"
 
 
 def get_protocols(name: str) -> list[Protocol]:

@@ -11,7 +11,7 @@ from babyeval.card import SPLITS
 from babyeval.data.lookup import DataSource, find_data
 from babyeval.errors import BabyevalError, DataMissing
 from babyeval.families import SpanTask
-from babyeval.run.aggregate import UID, group_value
+from babyeval.stats.aggregate import UID, group_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from babyeval.config import RunConfig
 from babyeval.errors import UsageError
-from babyeval.protocols import DEFAULT_PROTOCOL, PROTOCOLS, get_protocols
+from babyeval.protocols import PROTOCOLS, get_protocols
 
 
 def test_the_default_corrects_the_defects():
-    robust = PROTOCOLS[DEFAULT_PROTOCOL]
+    robust = PROTOCOLS[RunConfig(models=("m",)).protocol]
     assert (robust.name, robust.ties, robust.nan) == ("robust", "share", "error")
     assert (robust.encoding.bos, robust.encoding.scored) == ("explicit", "tokens")
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from babyeval.config import RunConfig
 
 Text = str | None
 
@@ -39,12 +42,7 @@ def run(
 
     Example: babyeval run --model my-model --tasks blimp --split fast
     """
-    from babyeval.api import run_models
-    from babyeval.cli import render
     from babyeval.config import load_config
-    from babyeval.progress import reporter
-    from babyeval.run.execute import exit_code, report
-    from babyeval.run.plan import Plan
 
     given = {
         "models": tuple(model) if model else None, "tasks": tasks, "split": split, "protocol": protocol,
@@ -52,7 +50,17 @@ def run(
         "limit": limit, "condition": condition, "train_seed": train_seed, "dry_run": dry_run or None, "fresh": fresh or None,
         "offline": offline or None, "trust_remote_code": trust_remote_code or None, "allow_pickle": allow_pickle or None,
     }  # fmt: skip
-    config = load_config(given)
+    raise typer.Exit(_run_and_print(load_config(given), json))
+
+
+def _run_and_print(config: RunConfig, json: bool) -> int:
+    """Runs what is configured, prints the plans or the results, and returns the exit code."""
+    from babyeval.api import run_models
+    from babyeval.cli import render
+    from babyeval.progress import reporter
+    from babyeval.run.execute import exit_code, report
+    from babyeval.run.plan import Plan
+
     plans: list[dict[str, object]] = []
     states: set[str] = set()
 
@@ -68,10 +76,10 @@ def run(
     if config.dry_run:
         if json:
             render.print_json(plans)
-        raise typer.Exit(exit_code(states))
+        return exit_code(states)
     outcome = report(config.tasks, results)
     if json:
         print(outcome.model_dump_json(indent=1))
     else:
         render.print_results(outcome, config.out)
-    raise typer.Exit(outcome.exit_code)
+    return outcome.exit_code

@@ -106,7 +106,7 @@ def _counts(rows: Rows, outcomes: Sequence[Outcome]) -> Counts:
 
 def _timing(plan: Plan, start: float) -> Timing:
     computations = plan.engine.computations.values()
-    works = [computation.work for computation in computations if computation.work]
+    works = plan.engine.works.values()
     return Timing(
         seconds=time.monotonic() - start,
         rows_computed=sum(computation.computed for computation in computations),

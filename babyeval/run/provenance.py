@@ -27,7 +27,7 @@ def library_versions() -> dict[str, str]:
 def provenance(plan: Plan, planned: PlannedTask, precision: Precision | None) -> Provenance:
     """Describes how a task's rows were made."""
     engine = plan.engine
-    computation = engine.computations.get(planned_dtype(plan, planned))
+    work = engine.works.get(planned_dtype(plan, planned))
     return Provenance(
         babyeval=version("babyeval"),
         protocol_version=planned.protocol.version,
@@ -37,7 +37,7 @@ def provenance(plan: Plan, planned: PlannedTask, precision: Precision | None) ->
         device=engine.device_name(),
         attention=engine.attention(),
         tf32=False,  # scoring/model_view.py switches it off
-        path=computation.work.path if computation and computation.work else "cache",
+        path=work.path if work else "cache",
         split_head=engine.split_head(),
         window=plan.checkpoint.window,
         truncation="context from the left",

@@ -71,7 +71,6 @@ def _run_units(
             targets.extend(read.target for read in queries[i].reads)
     values = view.read(padded_inputs(view, [ids for ids, _ in units]), Asked(positions, targets))
     work.positions += width * len(units)
-    work.batches += 1
     answers: Answers = []
     done = 0
     for _, members in units:

@@ -30,14 +30,12 @@ class Work:
         path: ``trie`` or ``batched``, and why not the trie.
         positions: Positions put through the model, padding and recomputed ones included.
         nodes: Distinct inputs prefixes (trie) or tokens of distinct inputs (batched).
-        batches: Number of forward passes.
         halvings: How often a batch did not fit into memory.
     """
 
     path: str = "cache"
     positions: int = 0
     nodes: int = 0
-    batches: int = 0
     halvings: int = 0
 
 

@@ -62,7 +62,6 @@ def _run_packs(view: ModelView, queries: Sequence[Query], packs: Sequence[Pack],
     }
     values = view.read(inputs, Asked(positions, targets))
     work.positions += tokens.size
-    work.batches += 1
     answers: Answers = []
     done = 0
     for pack in packs:

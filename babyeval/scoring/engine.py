@@ -30,13 +30,11 @@ class Computation:
         dtype: Precision of the weights and activations; log-softmax is always float32 (D4).
         computed: Number of queries put through the model in this run.
         cached: Number of queries answered by the cache.
-        work: Positions, batches and the path taken; None if all rows were cached.
     """
 
     dtype: str
     computed: int
     cached: int
-    work: Work | None
 
 
 class Engine:
@@ -111,7 +109,6 @@ class Engine:
             dtype=dtype,
             computed=(before.computed if before else 0) + len(missing),
             cached=(before.cached if before else 0) + len(queries) - len(missing),
-            work=self.works.get(dtype),
         )
         return self._answers[dtype]
 

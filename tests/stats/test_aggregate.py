@@ -11,7 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 import babyeval
 from babyeval.card import TaskCard, load_card
-from babyeval.run.aggregate import accuracy_scores, group_value
+from babyeval.stats.aggregate import accuracy_scores, group_value
 from babyeval.types import Item, Outcome, Span
 
 SPANS = (Span("a"), Span("b"))
