@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from babyeval.api import evaluate, load_results
-    from babyeval.families import RankingTask, SpanTask, ranking_item
+    from babyeval.data.jsonl import Record
+    from babyeval.data.lookup import DataFile
+    from babyeval.families import SpanTask
+    from babyeval.ranking import Contest, Criterion, RankingTask, ranking_item
+    from babyeval.rating import RatingTask, rating_item
     from babyeval.registry import register_task
     from babyeval.types import Item, Span
 
@@ -24,14 +28,35 @@ _HOMES = {
     "evaluate": "babyeval.api",
     "load_results": "babyeval.api",
     "register_task": "babyeval.registry",
+    "Record": "babyeval.data.jsonl",
+    "DataFile": "babyeval.data.lookup",
     "SpanTask": "babyeval.families",
-    "RankingTask": "babyeval.families",
-    "ranking_item": "babyeval.families",
+    "RankingTask": "babyeval.ranking",
+    "Criterion": "babyeval.ranking",
+    "Contest": "babyeval.ranking",
+    "ranking_item": "babyeval.ranking",
+    "RatingTask": "babyeval.rating",
+    "rating_item": "babyeval.rating",
     "Item": "babyeval.types",
     "Span": "babyeval.types",
 }
 
-__all__ = ["Item", "RankingTask", "Span", "SpanTask", "evaluate", "load_results", "ranking_item", "register_task"]
+__all__ = [
+    "Contest",
+    "Criterion",
+    "DataFile",
+    "Item",
+    "RankingTask",
+    "RatingTask",
+    "Record",
+    "Span",
+    "SpanTask",
+    "evaluate",
+    "load_results",
+    "ranking_item",
+    "rating_item",
+    "register_task",
+]
 
 
 def __getattr__(name: str) -> Any:

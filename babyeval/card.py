@@ -20,8 +20,11 @@ class DataSpec(BaseModel):
     Attributes:
         path: Folder or file below the data folder (official layout), or, for a bundled split,
             beside the card.
-        pattern: Which files of a folder belong to the split.
+        pattern: Which files of a folder, or members of an archive, belong to the split.
         bundled: True if the files are part of the package that holds the card.
+        archive: Zip below the data folder (or a glob of several) that holds the files, read in memory
+            where they do not lie unpacked.
+        password: The archive's password, only where its authors publish it; it stands in no record.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,6 +32,53 @@ class DataSpec(BaseModel):
     path: str
     pattern: str = "*.jsonl"
     bundled: bool = False
+    archive: str = ""
+    password: str = Field(default="", repr=False, exclude=True)
+
+
+class SourceSpec(BaseModel):
+    """Where the files of some splits can be got: a data set on the Hub at a fixed commit, or by hand.
+
+    Attributes:
+        repo: Data set on the Hub; empty if the files can only be got by hand.
+        revision: Commit of the data set, 40 hexadecimal digits.
+        splits: The splits that it serves.
+        files: Paths or globs inside the data set; ``**/`` stands for any folders.
+        to: Folder below the data folder (official layout) into which the files go.
+        build: How they become data: copied as they are, or built (``ewok``, ``global_piqa``).
+        rows: Number of rows that a build must give, if that is known.
+        sha256: Digest of a build's one source file, if it is known.
+        gated: True if its authors give the files only to users who accepted their terms.
+        note: How to get the files by hand, or what to know about them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repo: str = ""
+    revision: str = Field(default="", pattern=r"^([0-9a-f]{40})?$")
+    splits: tuple[Literal["full", "fast"], ...] = Field(min_length=1)
+    files: tuple[str, ...] = ()
+    to: str = ""
+    build: Literal["copy", "ewok", "global_piqa"] = "copy"
+    rows: int | None = Field(default=None, ge=1)
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    gated: bool = False
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> SourceSpec:
+        if self.repo and not (self.revision and self.files and self.to):
+            raise ValueError("a source with 'repo' needs 'revision', 'files' and 'to'")
+        if not self.repo and not self.note:
+            raise ValueError("a source without 'repo' needs a 'note' that says how to get the files")
+        if self.to.startswith("/") or ".." in self.to.split("/"):
+            raise ValueError("'to' is a folder below the data folder")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The data set and its commit in one word; empty if it is got by hand."""
+        return f"{self.repo}@{self.revision[:12]}" if self.repo else ""
 
 
 class TaskCard(BaseModel):
@@ -48,10 +98,15 @@ class TaskCard(BaseModel):
         metric: Name of the headline's metric.
         unit: Unit of the headline.
         chance: Expected headline of a model that guesses.
-        strata: The item key whose values are averaged without weights (``uid``: the subsets).
+        strata: The item key whose values are averaged without weights (``uid``: the subsets; empty:
+            the headline is the mean over all items).
+        within: The item key that is averaged inside each stratum first; empty: the items themselves.
+        candidates: Number of candidates of every item; None if it may vary.
+        id_field: The field by which the data files name their items; no value may occur twice in a file.
         report: Further item keys by which scores are reported.
         protocols: Protocols under which the task is defined.
         data: One entry per split.
+        sources: Where the data can be got.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,7 +114,7 @@ class TaskCard(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     title: str
     version: int = Field(ge=1)
-    family: Literal["ranking"]
+    family: Literal["ranking", "rating"]
     groups: tuple[str, ...]
     summary: str
     license: str
@@ -67,13 +122,21 @@ class TaskCard(BaseModel):
     homepage: str = ""
     language: str = "en"
     metric: str = "accuracy"
-    unit: Literal["percent"] = "percent"
+    unit: Literal["percent", "correlation"] = "percent"
     higher_is_better: bool = True
     chance: float
     strata: str = "uid"
+    within: str = ""
+    candidates: int | None = Field(default=None, ge=2)
+    id_field: str = ""
     report: tuple[str, ...] = ()
     protocols: tuple[str, ...] = tuple(PROTOCOLS)
     data: dict[Literal["full", "fast", "mini"], DataSpec]
+    sources: tuple[SourceSpec, ...] = ()
+
+    def sources_of(self, split: str) -> tuple[SourceSpec, ...]:
+        """Where the files of a split can be got."""
+        return tuple(source for source in self.sources if split in source.splits)
 
     @model_validator(mode="after")
     def _consistent(self) -> TaskCard:
@@ -119,7 +182,7 @@ def load_card(path: Path) -> TaskCard:
     try:
         return TaskCard.model_validate(content)
     except ValidationError as error:
-        known = tuple(TaskCard.model_fields) + tuple(DataSpec.model_fields)
+        known = (*TaskCard.model_fields, *DataSpec.model_fields, *SourceSpec.model_fields)
         raise UsageError(
             f"A task card is wrong: {explain_validation(error, known)}.",
             where=str(path),

@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from babyeval.card import explain_validation
+from babyeval.data.archive import parse_passwords
 from babyeval.errors import MissingError, UsageError
 
 CONFIG_FILE = "babyeval.toml"
 _PREFIX = "BABYEVAL_"
 # Variables of that prefix that are no fields of the configuration.
 _OTHER_VARIABLES = {"BABYEVAL_CACHE", "BABYEVAL_DATA", "BABYEVAL_CONFIG"}
-_LISTS = ("models", "tasks")
+_LISTS = ("models", "tasks", "data_password")
 
 
 class RunConfig(BaseModel):
@@ -29,6 +30,7 @@ class RunConfig(BaseModel):
         split: ``full``, ``fast`` or ``mini``.
         protocol: A protocol's name, or ``all``.
         data_dir: Folder in the official ``evaluation_data`` layout.
+        data_password: Passwords of data archives, each ``TASK=PASSWORD``; shown nowhere.
         out: Results folder.
         backend: How the model is asked; ``auto`` looks at its configuration.
         masking: For masked models, what is hidden besides the scored token.
@@ -51,8 +53,9 @@ class RunConfig(BaseModel):
     split: Literal["full", "fast", "mini"] = "full"
     protocol: Literal["robust", "babylm-2025", "babylm-2026", "all"] = "robust"
     data_dir: Path | None = None
+    data_password: tuple[SecretStr, ...] = Field(default=(), repr=False)
     out: Path = Path("results")
-    backend: Literal["auto", "causal", "mlm", "mntp"] = "auto"
+    backend: Literal["auto", "causal", "mlm", "mntp", "enc-dec-mask", "enc-dec-prefix"] = "auto"
     masking: Literal["pll", "word-l2r"] = "pll"
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -71,6 +74,15 @@ class RunConfig(BaseModel):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """Passwords of data archives by task.
+
+        Raises:
+            UsageError: One is not of the form ``TASK=PASSWORD``.
+        """
+        return parse_passwords(password.get_secret_value() for password in self.data_password)
 
 
 def load_config(given: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> RunConfig:
@@ -96,7 +108,7 @@ def load_config(given: Mapping[str, Any], environment: Mapping[str, str] | None 
         merged.update(values)
         origins.update(dict.fromkeys(values, origin))
     try:
-        return RunConfig.model_validate(merged)
+        config = RunConfig.model_validate(merged)
     except ValidationError as error:
         key = str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else ""
         raise UsageError(
@@ -104,6 +116,8 @@ def load_config(given: Mapping[str, Any], environment: Mapping[str, str] | None 
             where=origins.get(key),
             hint="Name a model by --model." if key == "models" else "'babyeval run --help' lists all options.",
         ) from error
+    _ = config.passwords  # their form is checked here, before any work
+    return config
 
 
 def _file(environment: Mapping[str, str]) -> Path:

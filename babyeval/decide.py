@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ class Choice:
 
     Attributes:
         credit: Share of the item that is counted as right, between 0 and 1.
-        prediction: Index of the chosen candidate; the lowest one in a tie.
+        prediction: Index of the chosen candidate.
         tied: How many candidates share the highest score.
         nan: Whether any score was not a number.
     """
@@ -26,7 +27,7 @@ class Choice:
     nan: bool
 
 
-def choose(scores: Sequence[float], gold: int, protocol: Protocol) -> Choice:
+def choose(scores: Sequence[float], gold: int, protocol: Protocol, item_id: str = "") -> Choice:
     """Picks the candidate with the highest score by the protocol's rules (protocol.md, section 1).
 
     Args:
@@ -34,6 +35,8 @@ def choose(scores: Sequence[float], gold: int, protocol: Protocol) -> Choice:
         gold: Index of the right candidate.
         protocol: Says what ties (D1, D3) and NaN (D2) are worth. Where it makes NaN an
             error, the caller has to look at ``nan`` and refuse.
+        item_id: Decides which of the tied candidates is named where they share the credit, so
+            that a submitted text is the same in every run (D3).
 
     Example:
         >>> from babyeval.protocols import PROTOCOLS
@@ -50,7 +53,12 @@ def choose(scores: Sequence[float], gold: int, protocol: Protocol) -> Choice:
     winners = [i for i, score in enumerate(usable) if score == best]
     credited = winners[:1] if protocol.ties == "first" else winners
     credit = 1.0 / len(credited) if gold in credited else 0.0
-    return Choice(credit, winners[0], len(winners), bool(missing))
+    return Choice(credit, credited[_draw(item_id) % len(credited)], len(winners), bool(missing))
+
+
+def _draw(item_id: str) -> int:
+    """A number that depends on the item alone; 0 without one."""
+    return int.from_bytes(hashlib.blake2b(item_id.encode(), digest_size=8).digest()) if item_id else 0
 
 
 def margin(scores: Sequence[float], gold: int) -> float:

@@ -8,10 +8,10 @@ import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from babyeval.cache import cache_root
 from babyeval.data.lookup import data_roots
 from babyeval.registry import list_tasks
 from babyeval.run.provenance import library_versions
-from babyeval.scoring.rowcache import cache_root
 
 if TYPE_CHECKING:
     import torch

@@ -71,3 +71,9 @@ def disk_error(error: OSError, where: str) -> MissingError:
         hint="Make room or choose another place that can be written (--out for results, BABYEVAL_CACHE for "
         "the row cache), then start the same command again: finished work is kept.",
     )
+
+
+def unreadable(error: OSError) -> MissingError:
+    """Turns a failed read of a data file into an error with the reason."""
+    reason = error.strerror or str(error)
+    return MissingError(f"A data file cannot be read: {reason}.", where=str(error.filename), hint="May you read it?")

@@ -1,21 +1,23 @@
-"""The kinds of evaluation a task can be; a task of a known kind is a card and a decoder."""
+"""What a task implements; the kinds of task are in ranking.py and rating.py."""
 
 from __future__ import annotations
 
 import abc
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Self
 
 from babyeval.card import TaskCard, load_card
 from babyeval.data.jsonl import Record, read_jsonl
-from babyeval.data.lookup import DataSource
-from babyeval.decide import choose, margin
+from babyeval.data.lookup import DataFile, DataSource
 from babyeval.errors import DataError, ModelError
 from babyeval.protocols import Protocol
 from babyeval.records import Score
 from babyeval.stats.aggregate import accuracy_scores
-from babyeval.types import Item, Outcome, Row, Span
+from babyeval.types import Item, Outcome, Row
 
 
 class SpanTask(abc.ABC):
@@ -29,10 +31,12 @@ class SpanTask(abc.ABC):
         decides: True if only the sign of score differences counts, so that a score far from
             the decision boundary may be computed in bfloat16.
         headline_count: How many of the first scores are headlines.
+        does: What it does with a model, for ``babyeval check``.
     """
 
     decides = False
     headline_count = 1
+    does = "makes a score of its log-probabilities"
 
     def __init__(self, card: TaskCard, home: Path) -> None:
         self.card = card
@@ -45,6 +49,10 @@ class SpanTask(abc.ABC):
         Raises:
             DataError: A line is malformed; file and line are named.
         """
+
+    def keeps(self, item: Item, protocol: Protocol) -> bool:
+        """Whether the item belongs to the task under this protocol."""
+        return True
 
     @abc.abstractmethod
     def outcomes(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[Outcome]:
@@ -69,100 +77,96 @@ class SpanTask(abc.ABC):
         """
         return accuracy_scores(self.card, items, outcomes)
 
-    def margins(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[float]:
-        """Distance of each item from its decision boundary in nats; needed where ``decides``."""
+    def margins(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[tuple[float, ...]]:
+        """Distance of each of an item's decisions from its boundary, in nats; needed where ``decides``.
+
+        Every item has as many decisions as the next.
+        """
         raise NotImplementedError(f"{type(self).__name__} decides nothing")
 
 
-class RankingTask(SpanTask):
-    """The task family in which the model has to give the right candidate the highest score.
+Reader = Callable[[DataFile], Iterable[Record]]
+
+
+class LineTask(SpanTask):
+    """A task whose items are the lines of JSONL files.
 
     Args:
         card: What the task is.
         home: The folder that holds the card and the bundled files.
-        decode: Turns one line of a data file into an item, usually by `ranking_item`.
-
-    Example:
-        A complete task, in the file ``task.py`` beside its ``card.toml``::
-
-            def decode(record):
-                spans = [Span(record.text("sentence_good")), Span(record.text("sentence_bad"))]
-                return ranking_item(record, subset=record.text("UID"), spans=spans)
-
-            task = RankingTask.beside(__file__, decode)
+        decode: Turns one line of a data file into an item.
+        read: Turns a data file into records, for files in another format than JSONL.
     """
 
-    decides = True
-
-    def __init__(self, card: TaskCard, home: Path, decode: Callable[[Record], Item]) -> None:
+    def __init__(self, card: TaskCard, home: Path, decode: Callable[[Record], Item], read: Reader = read_jsonl) -> None:
         super().__init__(card, home)
         self.decode = decode
+        self.read = read
 
     @classmethod
-    def beside(cls, module_file: str, decode: Callable[[Record], Item], card: str = "card.toml") -> RankingTask:
+    def beside(cls, module_file: str, decode: Callable[[Record], Item], card: str = "card.toml", **options: Any) -> Self:
         """Makes the task from the card that lies in the same folder as the calling module.
+
+        Args:
+            module_file: The caller's ``__file__``.
+            decode: Turns one line of a data file into an item.
+            card: Name of the card's file.
+            options: Further arguments of the class.
 
         Raises:
             UsageError: The card is absent or wrong.
         """
         home = Path(module_file).resolve().parent
-        return cls(load_card(home / card), home, decode)
+        return cls(load_card(home / card), home, decode, **options)
 
     def items(self, source: DataSource) -> list[Item]:
-        return number_equals(self.decode(record) for file in source.files for record in read_jsonl(file.path))
+        return number_equals(self._decoded(source))
 
-    def outcomes(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[Outcome]:
-        outcomes = []
-        for item, answers in zip(items, rows, strict=True):
-            if not all(row.logprobs for row in answers):
-                raise ModelError(
-                    "A candidate has no token that can be scored.",
-                    where=f"{self.card.name}, item {item.id}",
-                    hint="The tokenizer gives too few tokens, or nothing to condition on: see 'babyeval check'.",
-                )
-            totals = tuple(row.total for row in answers)
-            choice = choose(totals, int(item.gold), protocol)
-            if choice.nan and protocol.nan == "error":
-                raise ModelError(
-                    "The model gives NaN instead of a log-probability.",
-                    where=f"{self.card.name}, item {item.id}, candidate scores {totals}",
-                    hint="The weights may be damaged or training may have diverged: 'babyeval check' looks at them.",
-                )
-            outcomes.append(Outcome(item.id, choice.credit, totals, choice.prediction, choice.tied, choice.nan))
-        return outcomes
+    def _decoded(self, source: DataSource) -> Iterator[Item]:
+        """Decodes all lines and holds them to what the card promises."""
+        declared: dict[tuple[str, str], str] = {}
+        for file in source.files:
+            for record in self.read(file):
+                item = self.decode(record)
+                if self.card.candidates is not None and len(item.spans) != self.card.candidates:
+                    raise DataError(
+                        f"The item has {len(item.spans)} candidates; every item of '{self.card.name}' has {self.card.candidates}.",
+                        where=record.where,
+                        hint="Chance and the official score hold for that number: is this the task's official file?",
+                    )
+                if self.card.id_field:
+                    name = (record.stem, str(record[self.card.id_field]))
+                    if name in declared:
+                        raise DataError(
+                            f"The {self.card.id_field} {name[1]!r} is declared twice.",
+                            where=f"{record.where}; first in {declared[name]}",
+                            hint="Get the file again from its source.",
+                        )
+                    declared[name] = record.where
+                yield item
 
-    def margins(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[float]:
-        pairs = zip(items, rows, strict=True)
-        return [margin([row.total for row in answers], int(item.gold)) for item, answers in pairs]
+    def has_nan(self, item: Item, answers: Sequence[Row], protocol: Protocol) -> bool:
+        """Whether a score is not a number.
 
-
-def ranking_item(
-    record: Record,
-    *,
-    subset: str,
-    spans: Sequence[Span],
-    gold: int = 0,
-    cluster: str | None = None,
-    meta: Mapping[str, str] | None = None,
-) -> Item:
-    """Makes the item of a ranking task.
-
-    Args:
-        record: The line it comes from; its content is part of the item's id.
-        subset: The official UID.
-        spans: One span per candidate.
-        gold: Index of the right candidate.
-        cluster: What it shares with dependent items, for example a template; by default
-            only exact duplicates depend on each other.
-        meta: Further keys by which scores are grouped.
-
-    Raises:
-        DataError: There are fewer than two candidates, or gold is none of them.
-    """
-    if len(spans) < 2 or not 0 <= gold < len(spans):
-        raise DataError(f"Candidate {gold} of {len(spans)} cannot be ranked.", where=record.where)
-    name = f"{subset}-{record.digest}"
-    return Item(name, subset, f"{subset}:{cluster}" if cluster is not None else name, tuple(spans), gold, dict(meta or {}))
+        Raises:
+            ModelError: The protocol refuses such scores (D2), or a candidate has no score at all.
+        """
+        totals = tuple(row.total for row in answers)
+        where = f"{self.card.name}, item {item.id}, candidate scores {totals}"
+        if not all(row.logprobs for row in answers):
+            raise ModelError(
+                "A candidate has no token that can be scored.",
+                where=where,
+                hint="The tokenizer gives too few tokens, or nothing to condition on: see 'babyeval check'.",
+            )
+        nan = any(map(math.isnan, totals))
+        if nan and protocol.nan == "error":
+            raise ModelError(
+                "The model gives NaN instead of a log-probability.",
+                where=where,
+                hint="The weights may be damaged or training may have diverged: 'babyeval check' looks at them.",
+            )
+        return nan
 
 
 def number_equals(items: Iterable[Item]) -> list[Item]:
@@ -170,7 +174,6 @@ def number_equals(items: Iterable[Item]) -> list[Item]:
     seen: Counter[str] = Counter()
     numbered = []
     for item in items:
-        name = f"{item.id}-{seen[item.id]}"
+        numbered.append(replace(item, id=f"{item.id}-{seen[item.id]}"))
         seen[item.id] += 1
-        numbered.append(Item(name, item.subset, item.cluster, item.spans, item.gold, item.meta))
     return numbered

@@ -15,7 +15,7 @@ _LINE_EVERY_SECONDS = 10.0
 class Reporter(Protocol):
     """Where a run says what it is doing."""
 
-    def bar(self, label: str, total: int) -> contextlib.AbstractContextManager[Advance]:
+    def bar(self, label: str, total: int, unit: str = "rows") -> contextlib.AbstractContextManager[Advance]:
         """Opens a progress bar; the returned function moves it on."""
 
     def note(self, text: str) -> None:
@@ -25,7 +25,7 @@ class Reporter(Protocol):
 class Quiet:
     """Says nothing."""
 
-    def bar(self, label: str, total: int) -> contextlib.AbstractContextManager[Advance]:
+    def bar(self, label: str, total: int, unit: str = "rows") -> contextlib.AbstractContextManager[Advance]:
         return contextlib.nullcontext(lambda _: None)
 
     def note(self, text: str) -> None:
@@ -36,10 +36,10 @@ class Lines:
     """Plain lines on stderr, one every few seconds."""
 
     @contextlib.contextmanager
-    def bar(self, label: str, total: int) -> Iterator[Advance]:
+    def bar(self, label: str, total: int, unit: str = "rows") -> Iterator[Advance]:
         start = last = time.monotonic()
         done = 0
-        self.note(f"{label}: {total:,} rows")
+        self.note(f"{label}: {total:,} {unit}")
 
         def advance(count: int) -> None:
             nonlocal done, last
@@ -48,10 +48,10 @@ class Lines:
             if now - last >= _LINE_EVERY_SECONDS and done < total:
                 last = now
                 rate = done / (now - start)
-                self.note(f"{label}: {done:,} of {total:,} rows, {rate:,.0f} rows/s, {(total - done) / rate:,.0f} s left")
+                self.note(f"{label}: {done:,} of {total:,} {unit}, {rate:,.0f} {unit}/s, {(total - done) / rate:,.0f} s left")
 
         yield advance
-        self.note(f"{label}: done, {done:,} rows in {time.monotonic() - start:.1f} s")
+        self.note(f"{label}: done, {done:,} {unit} in {time.monotonic() - start:.1f} s")
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -66,7 +66,7 @@ class Bars:
         self._console = Console(stderr=True)
 
     @contextlib.contextmanager
-    def bar(self, label: str, total: int) -> Iterator[Advance]:
+    def bar(self, label: str, total: int, unit: str = "rows") -> Iterator[Advance]:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         columns = (
@@ -78,7 +78,7 @@ class Bars:
 
             def advance(count: int) -> None:
                 speed = progress.tasks[0].speed
-                progress.update(task, advance=count, rate=f"{speed:,.0f} rows/s" if speed else "")
+                progress.update(task, advance=count, rate=f"{speed:,.0f} {unit}/s" if speed else "")
 
             yield advance
 

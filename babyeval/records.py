@@ -119,8 +119,9 @@ class Precision(_Record):
 
     Attributes:
         sampled: Items computed in both precisions.
-        error_p999: 99.9th percentile of the error of their margins, in nats; null if the model
-            gives no finite scores in bfloat16, so that everything was scored again.
+        error_p999: 99.9th percentile of the error of their margins, in nats, of the kind of decision
+            where it is largest; null if the model gives no finite scores in bfloat16, so that
+            everything was scored again.
         threshold: Items with a smaller margin were scored again in float32.
         rescored: Number of those items.
         audited: Further items computed in float32 to check the rest.
@@ -175,6 +176,20 @@ class Timing(_Record):
     trie_nodes: int
 
 
+class ImportedFrom(_Record):
+    """The official result file that a record was made from.
+
+    Attributes:
+        file: Where it lay.
+        sha256: Digest of its bytes.
+        format: ``predictions`` (items known), ``submission`` (likewise) or ``report`` (rounded scores alone).
+    """
+
+    file: str
+    sha256: str
+    format: Literal["predictions", "report", "submission"]
+
+
 class TaskResult(_Record):
     """One task, one model, one split, one protocol."""
 
@@ -193,6 +208,7 @@ class TaskResult(_Record):
     data: DataInfo | None = None
     provenance: Provenance | None = None
     timing: Timing | None = None
+    imported: ImportedFrom | None = None
 
     @computed_field  # type: ignore[prop-decorator]
     @property

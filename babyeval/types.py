@@ -120,9 +120,10 @@ class Outcome:
         item_id: The item's id.
         value: The contribution, for accuracies a credit between 0 and 1.
         raw: The numbers that were compared, one per candidate, in nats.
-        prediction: Index of the chosen candidate.
+        prediction: Index of the chosen candidate among the item's spans.
         tied: Number of candidates that share the highest score (1: no tie).
         nan: True if a candidate's score is not a number.
+        variants: The contribution by other criteria, by metric; None where one does not apply.
     """
 
     item_id: str
@@ -131,3 +132,4 @@ class Outcome:
     prediction: int
     tied: int = 1
     nan: bool = False
+    variants: Mapping[str, float | None] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,12 +30,13 @@ class Finding:
     detail: str
 
 
-def validate_task(task: SpanTask, data_dir: Path | None = None) -> list[Finding]:
+def validate_task(task: SpanTask, data_dir: Path | None = None, passwords: Mapping[str, str] | None = None) -> list[Finding]:
     """Checks a task as far as its data is there.
 
     Args:
         task: The task.
         data_dir: Folder in the official layout.
+        passwords: Passwords of data archives by task.
 
     Example:
         >>> from babyeval.registry import get_task
@@ -48,17 +50,16 @@ def validate_task(task: SpanTask, data_dir: Path | None = None) -> list[Finding]
     findings.append(readme)
     for split in SPLITS:
         if split in card.data:
-            findings.extend(_check_split(task, split, data_dir))
+            findings.extend(_check_split(task, split, data_dir, passwords))
     return findings
 
 
-def _check_split(task: SpanTask, split: str, data_dir: Path | None) -> list[Finding]:
+def _check_split(task: SpanTask, split: str, data_dir: Path | None, passwords: Mapping[str, str] | None) -> list[Finding]:
     try:
-        source = find_data(task.card, task.home, split, data_dir)
-    except DataMissing as error:
-        return [Finding(f"{split}: data", "absent", error.where or error.what)]
-    try:
+        source = find_data(task.card, task.home, split, data_dir, passwords)
         return [Finding(f"{split}: data", "right", f"{len(source.files)} files"), *_check_items(task, split, source)]
+    except DataMissing as error:  # not there, or locked
+        return [Finding(f"{split}: data", "absent", f"{error.what} {error.where or ''}".strip())]
     except BabyevalError as error:
         return [Finding(f"{split}: items", "wrong", f"{error.what} {error.where or ''}")]
     except Exception as error:  # a plug-in's own code may fail in any way; the reason is shown
@@ -73,10 +74,10 @@ def _check_items(task: SpanTask, split: str, source: DataSource) -> list[Finding
     twice = [name for name, count in Counter(item.id for item in items).items() if count > 1]
     findings.append(_finding(f"{split}: ids", not twice, "all different", f"used twice: {twice[:3]}"))
     findings.append(_finding(f"{split}: determinism", items == task.items(source), "read twice, equal", "two readings differ"))
-    keys = [key for key in (task.card.strata, *task.card.report) if key != UID]
+    keys = [key for key in (task.card.strata, *task.card.report) if key not in ("", UID)]
     lacking = sorted({key for key in keys for item in items if key not in item.meta})
     findings.append(_finding(f"{split}: groups", not lacking, "every item has them", f"items lack {', '.join(lacking)}"))
-    if not lacking:
+    if task.card.strata and not lacking:
         strata = Counter(group_value(item, task.card.strata) for item in items)
         findings.append(_finding(f"{split}: strata", True, f"{len(strata)} by '{task.card.strata}'", ""))
     same = [item.id for item in items if len(set(item.spans)) < len(item.spans)]

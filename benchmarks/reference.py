@@ -5,7 +5,7 @@ own (masked models: one copy per token, 64 at a time), log-softmax over every po
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,13 +13,16 @@ import torch
 ITEMS = 64
 MASKED_COPIES = 64
 
+# A candidate: its text, and the character at which the scored part begins.
+Candidate = tuple[str, int]
+
 
 @dataclass(slots=True)
 class ReferenceRun:
-    """Scores of all candidates, shape (items, candidates), and the positions they took."""
+    """Log-probabilities of each item's candidates' scored tokens, and the positions they took."""
 
-    scores: list[list[float]]
-    positions: int
+    logprobs: list[list[list[float]]] = field(default_factory=list)
+    positions: int = 0
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
@@ -27,51 +30,61 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
     return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
 
 
+def tokenized(tokenizer: Any, candidates: Sequence[Candidate], causal: bool) -> tuple[list[list[int]], list[list[bool]]]:
+    """Ids, and which of them belong to the scored part (protocol.md, section 1)."""
+    encoded = tokenizer([text for text, _ in candidates], return_offsets_mapping=True)
+    scored = []
+    for (_, start), offsets in zip(candidates, encoded["offset_mapping"], strict=True):
+        cut = start + (offsets[0][0] if causal else 0)
+        scored.append([end > cut for _, end in offsets])
+    return encoded["input_ids"], scored
+
+
 @torch.inference_mode()
-def score_causal(model: Any, tokenizer: Any, items: Sequence[Sequence[str]]) -> ReferenceRun:
-    """Sums of log-probabilities of whole sentences under a causal model."""
-    run = ReferenceRun([], 0)
+def score_causal(model: Any, tokenizer: Any, items: Sequence[Sequence[Candidate]]) -> ReferenceRun:
+    """Log-probabilities under a causal model."""
+    run = ReferenceRun()
     for start in range(0, len(items), ITEMS):
         batch = items[start : start + ITEMS]
         columns = []
         for candidate in range(len(batch[0])):
-            rows = tokenizer([item[candidate] for item in batch])["input_ids"]
+            rows, scored = tokenized(tokenizer, [item[candidate] for item in batch], causal=True)
             ids = pad([row[:-1] for row in rows], 0)
             targets = pad([row[1:] for row in rows], 0)
             mask = pad([[1] * (len(row) - 1) for row in rows], 0)
             logits = model(input_ids=ids, attention_mask=mask).logits
-            picked = torch.log_softmax(logits, -1).gather(-1, targets[..., None])[..., 0]
-            columns.append((picked * mask).sum(1).tolist())
+            picked = torch.log_softmax(logits, -1).gather(-1, targets[..., None])[..., 0].tolist()
+            columns.append([[v for v, yes in zip(p, s[1:], strict=False) if yes] for p, s in zip(picked, scored, strict=True)])
             run.positions += ids.numel()
-        run.scores.extend(map(list, zip(*columns, strict=True)))
+        run.logprobs.extend(map(list, zip(*columns, strict=True)))
     return run
 
 
 @torch.inference_mode()
-def score_masked(model: Any, tokenizer: Any, items: Sequence[Sequence[str]]) -> ReferenceRun:
-    """Pseudo-log-likelihoods of whole sentences under a masked model."""
-    run = ReferenceRun([], 0)
+def score_masked(model: Any, tokenizer: Any, items: Sequence[Sequence[Candidate]]) -> ReferenceRun:
+    """Pseudo-log-likelihoods under a masked model, token by token."""
+    run = ReferenceRun()
     for start in range(0, len(items), ITEMS):
         batch = items[start : start + ITEMS]
         columns = []
         for candidate in range(len(batch[0])):
-            encoded = tokenizer([item[candidate] for item in batch], return_special_tokens_mask=True)
+            rows, scored = tokenized(tokenizer, [item[candidate] for item in batch], causal=False)
             copies = [
                 (row, i, [*ids[:i], tokenizer.mask_token_id, *ids[i + 1 :]], ids[i])
-                for row, (ids, special) in enumerate(zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True))
+                for row, (ids, wanted) in enumerate(zip(rows, scored, strict=True))
                 for i in range(len(ids))
-                if not special[i]
+                if wanted[i]
             ]
             width = max(len(ids) for _, _, ids, _ in copies)
-            totals = [0.0] * len(batch)
+            answers: list[list[float]] = [[] for _ in batch]
             for first in range(0, len(copies), MASKED_COPIES):
                 chunk = copies[first : first + MASKED_COPIES]
                 ids = torch.tensor([[*ids, *[0] * (width - len(ids))] for _, _, ids, _ in chunk])
                 mask = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for _, _, ids, _ in chunk])
                 logits = torch.log_softmax(model(input_ids=ids, attention_mask=mask).logits, -1)
                 for n, (row, i, _, target) in enumerate(chunk):
-                    totals[row] += float(logits[n, i, target])
+                    answers[row].append(float(logits[n, i, target]))
                 run.positions += ids.numel()
-            columns.append(totals)
-        run.scores.extend(map(list, zip(*columns, strict=True)))
+            columns.append(answers)
+        run.logprobs.extend(map(list, zip(*columns, strict=True)))
     return run

@@ -2,7 +2,7 @@
 
     python -m benchmarks.scoring --model MODEL --data-dir evaluation_data --task blimp --split fast
 
-Prints seconds, positions put through the model (padding included), trie nodes, the ratio of times,
+Takes every built-in task of the zero-shot suite, on causal and masked models. Prints seconds, positions put through the model (padding included), trie nodes, the ratio of times,
 the number of decisions that differ, and how far the engine is from the floor that this machine's
 matrix products set. The engine's time is that of a whole run except for opening the model: reading
 the files, tokenising, scoring, the row cache, the records. Absolute seconds of a shared machine mean
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import operator
 import os
 import statistics
 import tempfile
@@ -29,7 +30,8 @@ from babyeval.models.load import load_model, torch_device
 from babyeval.models.naming import parse_model
 from babyeval.progress import Quiet
 from babyeval.run.execute import execute
-from babyeval.run.plan import Plan, make_plan
+from babyeval.run.plan import Plan, PlannedTask, make_plan
+from babyeval.types import Item, Row
 from benchmarks.reference import ReferenceRun, score_causal, score_masked
 
 
@@ -55,6 +57,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--task", default="blimp")
     parser.add_argument("--split", default="fast")
+    parser.add_argument("--protocol", default="babylm-2025", help="babylm-2026 for Global PIQA, which 2025 lacks")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", nargs="+", default=["float32"], choices=["float32", "bfloat16"])
@@ -67,7 +70,7 @@ def configuration(arguments: argparse.Namespace, dtype: str, limit: int | None) 
     """The run that is measured."""
     return RunConfig.model_validate(
         {
-            "models": (arguments.model,), "tasks": (arguments.task,), "split": arguments.split, "protocol": "babylm-2025",
+            "models": (arguments.model,), "tasks": (arguments.task,), "split": arguments.split, "protocol": arguments.protocol,
             "data_dir": arguments.data_dir, "dtype": dtype, "device": arguments.device, "limit": limit,
         }
     )  # fmt: skip
@@ -79,8 +82,7 @@ def compare(checkpoint: Checkpoint, config: RunConfig, repeats: int) -> dict[str
     for _ in range(repeats):
         plan, predictions, seconds = run_engine(checkpoint, config)
         own.append(seconds)
-        texts = [[span.text for span in item.spans] for item in plan.tasks[0].items]
-        reference, seconds = run_reference(checkpoint, texts)
+        reference, seconds = run_reference(checkpoint, plan.tasks[0].items)
         plain.append(seconds)
     works = plan.engine.works
     positions, nodes = (sum(getattr(work, name) for work in works.values()) for name in ("positions", "nodes"))
@@ -89,13 +91,11 @@ def compare(checkpoint: Checkpoint, config: RunConfig, repeats: int) -> dict[str
     engine, ours = statistics.median(own), statistics.median(plain)
     return {
         "task": config.tasks[0], "split": plan.tasks[0].split, "model": checkpoint.name, "backend": checkpoint.backend,
-        "dtype": config.dtype, "items": len(texts), "engine_seconds": engine, "reference_seconds": ours,
+        "dtype": config.dtype, "items": len(predictions), "engine_seconds": engine, "reference_seconds": ours,
         "ratio": ours / engine, "engine_runs": own, "reference_runs": plain,
         "engine_positions": positions, "reference_positions": reference.positions, "trie_nodes": nodes,
         "positions_per_node": positions / nodes, "path": {name: work.path for name, work in works.items()},
-        "decisions_that_differ": sum(
-            chosen != scores.index(max(scores)) for chosen, scores in zip(predictions, reference.scores, strict=True)
-        ),
+        "decisions_that_differ": sum(map(operator.ne, predictions, decided(plan.tasks[0], reference))),
         "matrix_gflops": rate, "megaflop_per_position": flops / 1e6, "floor_seconds": floor, "ratio_to_floor": engine / floor,
         "torch": torch.__version__, "threads": torch.get_num_threads(),
     }  # fmt: skip
@@ -117,12 +117,18 @@ def run_engine(checkpoint: Checkpoint, config: RunConfig) -> tuple[Plan, list[in
     return plan, table["prediction"].tolist(), seconds
 
 
-def run_reference(checkpoint: Checkpoint, texts: list[list[str]]) -> tuple[ReferenceRun, float]:
+def run_reference(checkpoint: Checkpoint, items: list[Item]) -> tuple[ReferenceRun, float]:
     """Scores the same items in float32 in the manner of the official pipeline."""
     score = score_causal if checkpoint.backend == "causal" else score_masked
     start = time.perf_counter()
-    run = score(checkpoint.loaded, checkpoint.tokenizer, texts)
+    run = score(checkpoint.loaded, checkpoint.tokenizer, [[(span.text, span.start) for span in item.spans] for item in items])
     return run, time.perf_counter() - start
+
+
+def decided(planned: PlannedTask, run: ReferenceRun) -> list[int]:
+    """What the task's rules make of the reference's log-probabilities: the span chosen for each item."""
+    rows = [[Row(tuple(logprobs)) for logprobs in spans] for spans in run.logprobs]
+    return [outcome.prediction for outcome in planned.task.outcomes(planned.items, rows, planned.protocol)]
 
 
 def least_operations(checkpoint: Checkpoint, nodes: int, queries: int) -> float:

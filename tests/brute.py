@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 
 @dataclass
@@ -106,3 +106,66 @@ class Brute:
                 ids[j] = self.tokenizer.mask_token_id
             answer.logprobs.append(float(self.logprobs(ids)[i - early, text.ids[i]]))
         return answer
+
+
+class BruteSeq2Seq:
+    """The same for encoder-decoders, whose official scorers crash (D8): what they were meant to compute."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+    @torch.inference_mode()
+    def logprobs(self, encoder: Sequence[int], decoder: Sequence[int]) -> torch.Tensor:
+        """Log-probabilities of all words at all decoder positions, shape (positions, vocabulary), in float64."""
+        logits = self.model(input_ids=torch.tensor([encoder]), decoder_input_ids=torch.tensor([decoder])).logits[0]
+        return torch.log_softmax(logits.double(), -1)
+
+    @property
+    def sentinel(self) -> int | None:
+        extra = self.tokenizer.extra_special_tokens
+        return self.tokenizer.convert_tokens_to_ids(extra[0]) if extra else None
+
+    @property
+    def mask(self) -> int:
+        mask = self.tokenizer.mask_token_id
+        return self.sentinel if mask is None else mask
+
+    def start(self, *, robust: bool) -> list[int]:
+        """BOS; under robust, where there is none, what the model says that its decoder begins with."""
+        bos = self.tokenizer.bos_token_id
+        if bos is None and robust:
+            bos = self.model.config.decoder_start_token_id
+        return [] if bos is None else [bos]
+
+    def masked(self, string: str, start: int = 0, *, robust: bool) -> Answer:
+        """One token hidden from the encoder at a time; the decoder's last position says which it was."""
+        text = tokenized(self.tokenizer, string)
+        scored = scored_robust(text, start) if robust else scored_official(text, start, causal=False)
+        no_bos = self.tokenizer.bos_token_id is None
+        decoder = [*self.start(robust=robust), self.sentinel if no_bos and self.sentinel is not None else self.mask]
+        answer = Answer([], 0)
+        for i in scored:
+            encoder = list(text.ids)
+            encoder[i] = self.mask
+            answer.logprobs.append(float(self.logprobs(encoder, decoder)[-1, text.ids[i]]))
+        return answer
+
+    def split(self, string: str, start: int, *, robust: bool) -> tuple[list[int], list[int]]:
+        """Prefix and completion: two texts for the official code, two parts of one text for robust."""
+        if not robust:
+            parts = (self.tokenizer(part, add_special_tokens=False)["input_ids"] for part in (string[:start], string[start:]))
+            prefix, completion = parts
+            return list(prefix), list(completion)
+        text = tokenized(self.tokenizer, string)
+        scored = scored_robust(text, start)
+        return [text.ids[i] for i in range(scored[0]) if not text.special[i]], [text.ids[i] for i in scored]
+
+    def prefixed(self, string: str, start: int = 0, *, robust: bool) -> Answer:
+        """The encoder reads the prefix, the decoder is scored on the completion; its mask predicts the first id."""
+        prefix, completion = self.split(string, start, robust=robust)
+        before, behind = ([] if i is None else [i] for i in (self.tokenizer.cls_token_id, self.tokenizer.eos_token_id))
+        encoder = [*before, *prefix, self.mask, *behind]
+        decoder = [*self.start(robust=robust), self.mask, *completion[:-1]]
+        table = self.logprobs(encoder, decoder)[-len(completion) :]
+        return Answer([float(row[token]) for row, token in zip(table, completion, strict=True)], 0)

@@ -15,16 +15,17 @@ from babyeval.models.naming import parse_model
 from benchmarks.scoring import compare
 
 
-def test_engine_and_reference_decide_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("task", ["blimp", "entity_tracking", "wug_adj"])
+def test_engine_and_reference_decide_alike(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BABYEVAL_CACHE", str(tmp_path))  # the benchmark sets its own; this restores it afterwards
     model = str(make_tiny_model(tmp_path / "tiny"))
     checkpoint = open_checkpoint(parse_model(model))
     checkpoint = dataclasses.replace(checkpoint, loaded=load_model(checkpoint, torch_device("cpu")))
-    config = RunConfig(models=(model,), tasks=("blimp",), split="mini", protocol="babylm-2025")
+    config = RunConfig(models=(model,), tasks=(task,), split="mini", protocol="babylm-2025")
 
     report = compare(checkpoint, config, repeats=1)
 
-    lines = (Path(__file__).parents[1] / "tasks/blimp/mini.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (Path(__file__).parents[1] / f"tasks/{task}/mini.jsonl").read_text(encoding="utf-8").splitlines()
     assert report["items"] == len(lines)
     assert report["decisions_that_differ"] == 0
     assert report["trie_nodes"] < report["engine_positions"] < report["reference_positions"]

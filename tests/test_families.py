@@ -11,8 +11,9 @@ from babyeval.card import TaskCard
 from babyeval.data.jsonl import Record
 from babyeval.data.lookup import DataFile, DataSource
 from babyeval.errors import DataError, ModelError
-from babyeval.families import RankingTask, SpanTask, number_equals, ranking_item
+from babyeval.families import SpanTask, number_equals
 from babyeval.protocols import PROTOCOLS
+from babyeval.ranking import RankingTask, ranking_item
 from babyeval.types import Item, Row, Span
 
 CARD = TaskCard(
@@ -134,7 +135,7 @@ def test_a_candidate_without_scored_tokens_is_an_error_under_every_protocol(prot
 
 
 def test_margins_are_differences_of_sums():
-    assert task().margins([item(), item(1)], [rows((-1.0, -2.0), (-5.0,))] * 2, PROTOCOLS["robust"]) == [2.0, -2.0]
+    assert task().margins([item(), item(1)], [rows((-1.0, -2.0), (-5.0,))] * 2, PROTOCOLS["robust"]) == [(2.0,), (-2.0,)]
 
 
 def test_a_task_that_decides_nothing_has_no_margins():

@@ -54,6 +54,33 @@ def test_supplement_causal(shared, tmp_path):
     assert_golden(result, golden(shared, "tiny-llama", "blimp/supplement_filtered"))
 
 
+@pytest.mark.slow
+def test_entity_tracking_causal(shared, tmp_path):
+    """The mean over numbers of operations of the split that the fast set holds; read from the locked archive."""
+    (result,) = evaluated(shared, "tiny-llama", "entity_tracking", "fast", tmp_path)
+    expected = golden(shared, "tiny-llama", "entity_tracking/entity_tracking_fast")
+    values = {
+        score.subset: score.value for score in result.scores if score.metric == "accuracy" and score.group in ("uid", "split")
+    }
+    assert len(values) == 7
+    assert values == pytest.approx(expected["uid_accuracy_percent"], abs=ROUNDED)
+    assert result.headline.value == pytest.approx(expected["average_accuracy_percent"], abs=ROUNDED)
+    assert (result.headline.estimator, result.counts.items) == ("macro", 3152)
+
+
+@pytest.mark.parametrize("model", ["tiny-llama", pytest.param("tiny-bert", marks=pytest.mark.slow)])
+def test_adjectives(shared, tmp_path, model):
+    """Each row's share of the first form, in file order, and the correlation with people's."""
+    (result,) = evaluated(shared, model, "wug_adj", "fast", tmp_path)
+    expected = golden(shared, model, "wug_adj/wug_adj_nominalization")
+    table = items_of(tmp_path, result)
+    assert len(expected["probability_of_first"]) == 200
+    assert table.value.tolist() == pytest.approx(expected["probability_of_first"], abs=1e-4)
+    assert result.headline.value == pytest.approx(expected["spearman_rho"], abs=1e-4)
+    assert (result.headline.metric, result.headline.unit, result.headline.n) == ("spearman_rho", "correlation", 200)
+    assert result.split == "full", "the official fast set is the full one"
+
+
 @pytest.fixture(scope="module")
 def blimp_fast(shared, tmp_path_factory) -> tuple[Path, dict[str, TaskResult]]:
     """BLiMP fast under all three protocols, tiny-llama."""

@@ -1,13 +1,16 @@
-"""Factories for tiny random checkpoints: four architectures, six kinds of tokenizer, seconds to make."""
+"""Factories for tiny random checkpoints: six architectures, eight kinds of tokenizer, seconds to make."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
     BertConfig,
     BertForMaskedLM,
     GPT2Config,
@@ -17,6 +20,8 @@ from transformers import (
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForMaskedLM,
+    T5Config,
+    T5ForConditionalGeneration,
 )
 from transformers.utils import logging
 
@@ -25,6 +30,10 @@ from transformers.utils import logging
 KINDS = ("none", "eos", "bos", "bos_eos", "cls_sep", "sentencepiece")
 CAUSAL = ("gpt2", "llama")
 MASKED = ("bert", "roberta")
+# For encoder-decoders: t5 adds </s> behind a text and has sentinels, but neither BOS nor mask;
+# bart's <s> and </s> are BOS and EOS, and CLS and SEP as well.
+SEQ2SEQ_KINDS = (*KINDS, "t5", "bart")
+SEQ2SEQ = ("t5", "bart")
 
 # Our own sentences; the byte-level tokenizers are trained on them (the trainers of the other kinds
 # number their pieces differently each time), tests score them.
@@ -43,19 +52,21 @@ SENTENCES = (
     "Because it rained, nobody walked to the unlikeliest of places.",
 )
 VOCABULARY = 330
+_BART_SIZES = {"layers": 2, "attention_heads": 4, "ffn_dim": 48}
 
 
 def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
-    """A tokenizer with a mask token; byte-level kinds have 330 ids, the others a hundred or so."""
+    """A tokenizer, with a mask token but for t5; byte-level kinds have 330 ids, the others a hundred or so."""
     if kind == "cls_sep":
         return _wordpiece()
-    if kind == "sentencepiece":
-        return _unigram()
+    if kind in ("sentencepiece", "t5"):
+        return _unigram(kind)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    named = {"eos": ("eos",), "bos": ("bos",), "bos_eos": ("bos", "eos")}.get(kind, ())
+    named = {"eos": ("eos",), "bos": ("bos",), "bos_eos": ("bos", "eos"), "bart": ("bos", "eos")}.get(kind, ())
     texts = {"bos": "<s>", "eos": "</s>"}
+    more = {"cls": "<s>", "sep": "</s>"} if kind == "bart" else {}
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
         special_tokens=["<mask>", "<pad>", *(texts[name] for name in named)],
@@ -68,7 +79,7 @@ def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     else:
         single = " ".join(["<s>", "$A", "</s>"][: 1 + len(named)])
         tokenizer.post_processor = _template(tokenizer, single, *(texts[name] for name in named))
-    return _wrapped(tokenizer, pad="<pad>", mask="<mask>", **{name: texts[name] for name in named})
+    return _wrapped(tokenizer, pad="<pad>", mask="<mask>", **{name: texts[name] for name in named}, **more)
 
 
 def _template(tokenizer: Tokenizer, single: str, *tokens: str) -> Any:
@@ -88,13 +99,18 @@ def _wordpiece() -> PreTrainedTokenizerFast:
     return _wrapped(tokenizer, pad="[PAD]", unk="[UNK]", cls="[CLS]", sep="[SEP]", mask="[MASK]")
 
 
-def _unigram() -> PreTrainedTokenizerFast:
+def _unigram(kind: str) -> PreTrainedTokenizerFast:
     pieces = ["\u2581The", "\u2581dog", "\u2581bark", "\u2581un", "\u2581the", "able", "\u2581house", "\u2581sing", "ed", "s."]
-    tokens = ["<unk>", "<s>", "</s>", "<pad>", "<mask>", "\u2581", *_letters(" ".join(SENTENCES)), *pieces]
+    sentinels = ["<extra_id_0>", "<extra_id_1>"]
+    special = ["<pad>", "</s>", "<unk>"] if kind == "t5" else ["<unk>", "<s>", "</s>", "<pad>", "<mask>"]
+    tokens = [*special, "\u2581", *_letters(" ".join(SENTENCES)), *pieces, *(reversed(sentinels) if kind == "t5" else ())]
     scores = [(token, -10.0 if len(token) == 1 else -2.0 * len(token)) for token in tokens]
-    tokenizer = Tokenizer(models.Unigram(scores, unk_id=0, byte_fallback=False))
+    tokenizer = Tokenizer(models.Unigram(scores, unk_id=special.index("<unk>"), byte_fallback=False))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    if kind == "t5":
+        tokenizer.post_processor = _template(tokenizer, "$A </s>", "</s>")
+        return _wrapped(tokenizer, sentinels, pad="<pad>", unk="<unk>", eos="</s>")
     tokenizer.post_processor = _template(tokenizer, "<s> $A", "<s>")
     return _wrapped(tokenizer, pad="<pad>", unk="<unk>", bos="<s>", eos="</s>", mask="<mask>")
 
@@ -103,8 +119,9 @@ def _letters(text: str) -> list[str]:
     return sorted(set(text) - {" "})
 
 
-def _wrapped(tokenizer: Tokenizer, **names: str) -> PreTrainedTokenizerFast:
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **{f"{name}_token": text for name, text in names.items()})
+def _wrapped(tokenizer: Tokenizer, extra: Sequence[str] = (), **names: str) -> PreTrainedTokenizerFast:
+    named: dict[str, Any] = {f"{name}_token": text for name, text in names.items()}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, extra_special_tokens=list(extra), **named)
 
 
 def make_model(architecture: str, tokenizer: Any, *, positions: int = 64, seed: int = 0) -> Any:
@@ -129,6 +146,14 @@ def make_model(architecture: str, tokenizer: Any, *, positions: int = 64, seed: 
         return RobertaForMaskedLM(
             RobertaConfig(max_position_embeddings=positions + offset, type_vocab_size=1, **sizes, **common)
         ).eval()
+    if architecture == "t5":  # distances only, so that its inputs have no limit; begins to decode with its padding id
+        small = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "initializer_factor": 1.5}
+        return T5ForConditionalGeneration(T5Config(**small, **common, decoder_start_token_id=tokenizer.pad_token_id)).eval()
+    if architecture == "bart":  # begins to decode with EOS; where there is none it states no beginning
+        small = {f"{side}_{what}": size for side in ("encoder", "decoder") for what, size in _BART_SIZES.items()}
+        start = {"decoder_start_token_id": tokenizer.eos_token_id, "init_std": 0.2, "forced_eos_token_id": None}
+        config = BartConfig(d_model=32, max_position_embeddings=positions, **small, **common, **start)
+        return BartForConditionalGeneration(config).eval()
     raise ValueError(architecture)
 
 

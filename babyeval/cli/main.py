@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from babyeval.cli import check, demo, doctor, run, tasks
+from babyeval.cli import check, data, demo, doctor, export, import_, run, tasks
 from babyeval.errors import BabyevalError
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -22,7 +22,10 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(data.app, name="data")
 app.command("check")(check.check)
+app.command("import")(import_.import_)
+app.command("export")(export.export)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

@@ -19,8 +19,13 @@ def run(
     split: Annotated[Text, typer.Option(help="full, fast or mini (bundled). [default: full]")] = None,
     protocol: Annotated[Text, typer.Option(help="robust, babylm-2025, babylm-2026 or all. [default: robust]")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder in the official evaluation_data layout.")] = None,
+    data_password: Annotated[
+        list[str] | None, typer.Option(help="TASK=PASSWORD of a data archive; may be repeated.", show_default=False)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Results folder. [default: results]")] = None,
-    backend: Annotated[Text, typer.Option(help="auto, causal, mlm or mntp. [default: auto]")] = None,
+    backend: Annotated[
+        Text, typer.Option(help="auto, causal, mlm, mntp, enc-dec-mask or enc-dec-prefix. [default: auto]")
+    ] = None,
     masking: Annotated[Text, typer.Option(help="For masked models: pll or word-l2r. [default: pll]")] = None,
     dtype: Annotated[Text, typer.Option(help="float32, or bfloat16 with checks. [default: float32]")] = None,
     device: Annotated[Text, typer.Option(help="auto, cpu or cuda. [default: auto]")] = None,
@@ -46,7 +51,7 @@ def run(
 
     given = {
         "models": tuple(model) if model else None, "tasks": tasks, "split": split, "protocol": protocol,
-        "data_dir": data_dir, "out": out, "backend": backend, "masking": masking, "dtype": dtype, "device": device,
+        "data_dir": data_dir, "data_password": tuple(data_password) if data_password else None, "out": out, "backend": backend, "masking": masking, "dtype": dtype, "device": device,
         "limit": limit, "condition": condition, "train_seed": train_seed, "dry_run": dry_run or None, "fresh": fresh or None,
         "offline": offline or None, "trust_remote_code": trust_remote_code or None, "allow_pickle": allow_pickle or None,
     }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -64,7 +64,15 @@ def show(name: str, json: Json = False) -> None:
 def _readable(value: object) -> str:
     if isinstance(value, dict):
         return "\n".join(f"{key}: {part['path']}" for key, part in value.items())
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "\n".join(map(_source_line, value))
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _source_line(source: dict[str, Any]) -> str:
+    splits = " and ".join(source["splits"])
+    place = f"{source['repo']}@{source['revision']}" if source["repo"] else "by hand"
+    return " ".join(filter(None, (f"{splits}: {place}{' (gated)' if source['gated'] else ''}.", source["note"])))
 
 
 @app.command("new")
@@ -86,14 +94,16 @@ def new(
 def validate(
     name: str,
     data_dir: Annotated[Path | None, typer.Option(help="Folder in the official evaluation_data layout.")] = None,
+    data_password: Annotated[list[str] | None, typer.Option(help="TASK=PASSWORD of a data archive.")] = None,
     json: Json = False,
 ) -> None:
     """Check a task's card, data, item ids and determinism."""
     from babyeval.cli import render
+    from babyeval.data.archive import parse_passwords
     from babyeval.registry import get_task
     from babyeval.validate import validate_task
 
-    findings = validate_task(get_task(name), data_dir)
+    findings = validate_task(get_task(name), data_dir, parse_passwords(data_password or ()))
     if json:
         render.print_json([{"check": f.check, "state": f.state, "detail": f.detail} for f in findings])
     else:

@@ -6,9 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from babyeval.errors import DataError
+
+if TYPE_CHECKING:
+    from babyeval.data.lookup import DataFile
 
 
 class Record(dict[str, Any]):
@@ -49,20 +52,23 @@ class Record(dict[str, Any]):
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def read_jsonl(path: Path) -> Iterator[Record]:
+def read_jsonl(file: DataFile | Path) -> Iterator[Record]:
     """Yields the lines of a JSONL file as records.
 
     Args:
-        path: A UTF-8 file with one JSON object per line; blank lines are skipped.
+        file: A UTF-8 file with one JSON object per line, or a member of an archive; blank lines are skipped.
 
     Raises:
-        DataError: A line is not UTF-8, not JSON (a truncated file ends so), or no object.
+        DataError: A line is not UTF-8, not JSON (a truncated file ends so), or no object; or an
+            archive is damaged.
+        DataMissing: An archive is locked, and its password is absent or wrong.
     """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+    place = str(file) if isinstance(file, Path) else file.place
+    with file.open("rb") if isinstance(file, Path) else file.open() as stream:
+        for number, line in enumerate(stream, start=1):
             if not line.strip():
                 continue
-            where = f"{path}, line {number}"
+            where = f"{place}, line {number}"
             try:
                 content = json.loads(line.decode("utf-8"))
             except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -74,4 +80,4 @@ def read_jsonl(path: Path) -> Iterator[Record]:
                 ) from error
             if not isinstance(content, dict):
                 raise DataError(f"The line holds a {type(content).__name__}, not an object.", where=where)
-            yield Record(content, where, path.stem)
+            yield Record(content, where, file.stem)

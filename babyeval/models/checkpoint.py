@@ -62,8 +62,8 @@ class Checkpoint:
 
     @cached_property
     def facts(self) -> TokenizerFacts:
-        """What the tokenizer adds around a text."""
-        return tokenizer_facts(self.tokenizer)
+        """What the tokenizer adds around a text, and what the decoder begins with if there is one."""
+        return tokenizer_facts(self.tokenizer, getattr(self.config, "decoder_start_token_id", None))
 
     @cached_property
     def window(self) -> int | None:
@@ -120,7 +120,7 @@ def open_checkpoint(
         digest=folder_digest(folder, trust_remote_code and hasattr(config, "auto_map")), config=config, tokenizer=tokenizer, choice=choice, training=training,
         trust_remote_code=trust_remote_code, allow_pickle=allow_pickle,
     )  # fmt: skip
-    require_mask_token(checkpoint)
+    require_special_tokens(checkpoint)
     return checkpoint
 
 
@@ -137,22 +137,31 @@ def from_memory(model: torch.nn.Module, tokenizer: Any, *, name: str | None = No
         digest=loaded_digest(model, tokenizer), config=config, tokenizer=tokenizer,
         choice=detect_backend(config, backend), loaded=model,
     )  # fmt: skip
-    require_mask_token(checkpoint)
+    require_special_tokens(checkpoint)
     return checkpoint
 
 
-def require_mask_token(checkpoint: Checkpoint) -> None:
-    """Refuses a masked backend for a tokenizer without a mask token.
+def require_special_tokens(checkpoint: Checkpoint) -> None:
+    """Refuses a backend for a tokenizer that lacks the special tokens it cannot do without.
 
     Raises:
-        UsageError: There is no mask token.
+        UsageError: There is no mask token; for ``enc-dec-mask`` no sentinel either; for
+            ``enc-dec-prefix`` nothing that the encoder could read where the context is empty.
     """
-    if checkpoint.backend in MASKED_BACKENDS and checkpoint.facts.mask is None:
-        raise UsageError(
-            f"The backend '{checkpoint.backend}' needs a mask token, and the tokenizer of '{checkpoint.name}' defines none.",
-            where=f"backend {checkpoint.backend}: {checkpoint.choice.reason}",
-            hint="Use --backend causal if it is a left-to-right model, else add the mask token it was trained with.",
-        )
+    backend, facts = checkpoint.backend, checkpoint.facts
+    if backend in MASKED_BACKENDS and facts.mask is None:
+        lacks, hint = "a mask token", "Use --backend causal if it is a left-to-right model"
+    elif backend == "enc-dec-mask" and facts.blank is None:
+        lacks, hint = "a mask token or a sentinel", "Use --backend enc-dec-prefix"
+    elif backend == "enc-dec-prefix" and (facts.blank, facts.eos, facts.cls) == (None, None, None):
+        lacks, hint = "a mask token, a sentinel, EOS or CLS", "Save it again with the special tokens it was trained with"
+    else:
+        return
+    raise UsageError(
+        f"The backend '{backend}' needs {lacks}, and the tokenizer of '{checkpoint.name}' defines none.",
+        where=f"backend {backend}: {checkpoint.choice.reason}",
+        hint=f"{hint}, else add the mask token it was trained with.",
+    )
 
 
 def _read_config(folder: Path, trust_remote_code: bool) -> Any:

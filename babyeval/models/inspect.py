@@ -6,11 +6,14 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from babyeval.data.lookup import find_data
+from babyeval.families import SpanTask
 from babyeval.models.checkpoint import Checkpoint
 from babyeval.models.kind import Backend
 from babyeval.protocols import PROTOCOLS
 from babyeval.registry import list_tasks
 from babyeval.scoring.encode import Encoder
+from babyeval.scoring.encode_seq2seq import decoder_front
 from babyeval.types import Span
 
 # Plain sentences of our own; any model that was trained on English should expect them.
@@ -52,9 +55,10 @@ def inspect_checkpoint(checkpoint: Checkpoint, device: str = "auto") -> Inspecti
     facts = checkpoint.facts
     found.facts = {
         "backend": f"{checkpoint.backend}, because {checkpoint.choice.reason}; --backend overrides it",
+        "asked": _what(checkpoint.backend),
         "parameters": f"{checkpoint.parameters:,}" if checkpoint.parameters else "unknown",
         "digest": checkpoint.digest[:16],
-        "window": f"{checkpoint.window} tokens" if checkpoint.window else "no limit stated",
+        "window": f"{checkpoint.window} tokens" if checkpoint.window else "no limit",
         "vocabulary": f"{facts.size:,} ids",
         "around a text": f"{_names(checkpoint, facts.prefix)} ... {_names(checkpoint, facts.suffix)}",
         "first token": _first_token(checkpoint),
@@ -64,8 +68,25 @@ def inspect_checkpoint(checkpoint: Checkpoint, device: str = "auto") -> Inspecti
     _check_tokenizer(checkpoint, found)
     _check_scores(checkpoint, device, found)
     for listing in list_tasks():
-        found.tasks[listing.name] = _what(checkpoint.backend) if listing.task else f"cannot be used: {listing.problem}"
+        try:
+            found.tasks[listing.name] = _use(listing.task) if listing.task else f"cannot be used: {listing.problem}"
+        except Exception as error:  # a plug-in's own code may fail in any way
+            found.tasks[listing.name] = f"cannot be used: {type(error).__name__}: {error}"
     return found
+
+
+def _use(task: SpanTask) -> str:
+    """What a task does with the model, on what, and where it is not defined."""
+    absent = [name for name in PROTOCOLS if name not in task.card.protocols]
+    return task.does + _shape(task) + (f"; not part of {', '.join(absent)}" if absent else "")
+
+
+def _shape(task: SpanTask) -> str:
+    """What an item of the bundled split looks like."""
+    if "mini" not in task.card.data:
+        return ""
+    spans = task.items(find_data(task.card, task.home, "mini", None))[0].spans
+    return f" ({len(spans)} {'endings after their context' if spans[0].start else 'whole texts'} an item)"
 
 
 def _names(checkpoint: Checkpoint, ids: tuple[int, ...]) -> str:
@@ -74,14 +95,27 @@ def _names(checkpoint: Checkpoint, ids: tuple[int, ...]) -> str:
 
 def _first_token(checkpoint: Checkpoint) -> str:
     """How the start of a sentence is treated (D9)."""
-    if checkpoint.backend == "mlm":
+    if checkpoint.backend in ("mlm", "enc-dec-mask"):
         return "scored like every other"
+    if checkpoint.backend == "enc-dec-prefix":
+        return _decoder_start(checkpoint)
     if checkpoint.facts.prefix:
         return f"scored given {_names(checkpoint, checkpoint.facts.prefix)}, under every protocol"
     front = checkpoint.facts.front(checkpoint.backend)
     if front is None:
         return "never scored: the tokenizer defines neither BOS nor EOS"
     return f"robust puts {_names(checkpoint, (front,))} in front and scores it; the official protocols leave it unscored (D9)"
+
+
+def _decoder_start(checkpoint: Checkpoint) -> str:
+    """What the decoder of enc-dec-prefix predicts the first token from."""
+    facts = checkpoint.facts
+    robust, official = (_names(checkpoint, decoder_front(facts, facts.blank, explicit)) for explicit in (True, False))
+    if robust == "nothing":
+        return "never scored: neither a mask, a sentinel, BOS nor the model's decoder start stands before it"
+    if robust == official:
+        return f"scored given {robust} in the decoder, under every protocol"
+    return f"scored given {robust} in the decoder; the official protocols begin it with {official}"
 
 
 def _check_tokenizer(checkpoint: Checkpoint, found: Inspection) -> None:
@@ -131,5 +165,9 @@ def _what(backend: Backend) -> str:
         "causal": "each token is scored given what stands before it",
         "mlm": "each token is masked in turn and scored given both sides (pseudo-log-likelihood)",
         "mntp": "each token is masked in turn and read one position before it",
+        "enc-dec-mask": "each token is hidden from the encoder in turn and asked of the decoder "
+        "(--backend enc-dec-prefix is the other way)",
+        "enc-dec-prefix": "the encoder reads what stands before the scored words, the decoder predicts them one by one "
+        "(--backend enc-dec-mask is the other way)",
     }
     return ways[backend]

@@ -9,6 +9,7 @@ import torch
 
 from babyeval.errors import MissingError, UsageError
 from babyeval.models.checkpoint import Checkpoint
+from babyeval.models.kind import SEQ2SEQ_BACKENDS
 
 # Buffers that some checkpoints store and others compute; their absence means nothing.
 _BUFFERS = ("position_ids", "inv_freq", "masked_bias", ".attn.bias")
@@ -42,10 +43,13 @@ def load_model(checkpoint: Checkpoint, device: torch.device) -> Any:
         if model.training or not as_needed:  # the caller's model stays as it is
             model = copy.deepcopy(model).float().to(device)
         return model.eval()
-    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
     from transformers.utils import logging
 
-    auto = AutoModelForCausalLM if checkpoint.backend == "causal" else AutoModelForMaskedLM
+    if checkpoint.backend in SEQ2SEQ_BACKENDS:
+        auto: Any = AutoModelForSeq2SeqLM
+    else:
+        auto = AutoModelForCausalLM if checkpoint.backend == "causal" else AutoModelForMaskedLM
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

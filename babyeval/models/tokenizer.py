@@ -9,6 +9,8 @@ from typing import Any
 from babyeval.errors import BabyevalError, MissingError, UsageError
 
 _PROBE_TEXT = "The cat sat."
+# The first sentinel of T5 and its kin; mT5's pieces begin with the mark of a space.
+_SENTINELS = ("<extra_id_0>", "\u2581<extra_id_0>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +23,11 @@ class TokenizerFacts:
         eos: Id of the end-of-sequence token.
         cls: Id of the classification token.
         mask: Id of the mask token.
-        pad: Id used for padding; any id does, since padding is masked out.
         prefix: Special ids that it puts before a text.
         suffix: Special ids that it puts behind a text.
+        sentinel: Id of T5's first sentinel, else of the first extra special token.
+        decoder_start: Id that the model's decoder begins with, as its configuration states it;
+            of encoder-decoder models only.
     """
 
     size: int
@@ -31,9 +35,15 @@ class TokenizerFacts:
     eos: int | None
     cls: int | None
     mask: int | None
-    pad: int
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
+    sentinel: int | None = None
+    decoder_start: int | None = None
+
+    @property
+    def blank(self) -> int | None:
+        """What hides a token from an encoder-decoder model: the mask, else the sentinel."""
+        return self.mask if self.mask is not None else self.sentinel
 
     def front(self, backend: str) -> int | None:
         """What can stand in front of a text that has no special token there: BOS, else EOS or CLS (D9)."""
@@ -87,8 +97,12 @@ def require_fast(tokenizer: Any, where: str) -> None:
         )
 
 
-def tokenizer_facts(tokenizer: Any) -> TokenizerFacts:
+def tokenizer_facts(tokenizer: Any, decoder_start: int | None = None) -> TokenizerFacts:
     """Looks at what the tokenizer does to a short text.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        decoder_start: What the model's configuration states (`TokenizerFacts.decoder_start`).
 
     Raises:
         UsageError: The tokenizer gives no tokens for plain English text.
@@ -102,17 +116,23 @@ def tokenizer_facts(tokenizer: Any) -> TokenizerFacts:
         raise _broken(f"no tokens for the text {_PROBE_TEXT!r}")
     first = special.index(0)
     last = len(special) - special[::-1].index(0)
-    pad = next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.cls_token_id) if i is not None), 0)
     return TokenizerFacts(
         size=len(tokenizer),
         bos=tokenizer.bos_token_id,
         eos=tokenizer.eos_token_id,
         cls=tokenizer.cls_token_id,
         mask=tokenizer.mask_token_id,
-        pad=pad,
         prefix=tuple(ids[:first]),
         suffix=tuple(ids[last:]),
+        sentinel=_sentinel(tokenizer),
+        decoder_start=decoder_start,
     )
+
+
+def _sentinel(tokenizer: Any) -> int | None:
+    names = (*_SENTINELS, *map(str, tokenizer.extra_special_tokens))
+    known = (tokenizer.backend_tokenizer.token_to_id(name) for name in names)
+    return next((token for token in known if token is not None), None)
 
 
 def _broken(reason: str) -> BabyevalError:

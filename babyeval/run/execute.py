@@ -84,6 +84,7 @@ def items_table(planned: PlannedTask, rows: Rows, outcomes: Sequence[Outcome]) -
         "value": [outcome.value for outcome in outcomes],
         "prediction": [outcome.prediction for outcome in outcomes],
         "tied": [outcome.tied for outcome in outcomes],
+        **{name: [outcome.variants[name] for outcome in outcomes] for name in outcomes[0].variants},
         "scores": [list(outcome.raw) for outcome in outcomes],
         "tokens": [[len(row.logprobs) for row in answers] for answers in rows],
         "truncated": [any(row.truncated for row in answers) for answers in rows],
@@ -165,7 +166,12 @@ def group_headlines(groups: Sequence[str], results: Sequence[TaskResult]) -> lis
             names = PROTOCOLS[protocol].macro[group]
             present = [scores[name] for name in names if name in scores]
             missing = tuple(name for name in names if name not in scores)
-            values = [score.value for score in present if score is not None and score.value is not None]
+            # The official averages take a correlation times 100, as if it were a percentage (statistics.md, section 8).
+            values = [
+                score.value * (100 if score.unit == "correlation" else 1)
+                for score in present
+                if score is not None and score.value is not None
+            ]
             headlines.append(
                 GroupHeadline(
                     group=group,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from babyeval.config import RunConfig
+from babyeval.data.archive import require_known_tasks
 from babyeval.data.lookup import DataSource, find_data
 from babyeval.errors import BabyevalError, DataError, DataMissing, MissingError, UsageError
 from babyeval.families import SpanTask
 from babyeval.models.checkpoint import Checkpoint
-from babyeval.models.kind import MASKED_BACKENDS
+from babyeval.models.kind import MASKED_BACKENDS, kind_of
 from babyeval.progress import Reporter
 from babyeval.protocols import EncodingPolicy, Protocol, get_protocols
 from babyeval.records import ModelInfo, TaskResult
@@ -92,6 +92,7 @@ def make_plan(config: RunConfig, checkpoint: Checkpoint, reporter: Reporter) -> 
         MissingError: The results folder cannot be written.
     """
     tasks = resolve_tasks(list(config.tasks))
+    require_known_tasks(config.passwords)
     if config.masking != "pll" and checkpoint.backend not in MASKED_BACKENDS:
         raise UsageError(
             f"--masking {config.masking} is for masked models, and '{checkpoint.name}' is scored as {checkpoint.backend}.",
@@ -120,7 +121,7 @@ def describe_model(config: RunConfig, checkpoint: Checkpoint) -> ModelInfo:
         commit=checkpoint.commit,
         digest=checkpoint.digest,
         parameters=checkpoint.parameters,
-        kind="causal" if checkpoint.backend == "causal" else "masked",
+        kind=kind_of(checkpoint.backend),
         condition=config.condition if config.condition is not None else training.get("condition"),
         train_seed=config.train_seed if config.train_seed is not None else training.get("seed"),
         words_seen=checkpoint.words_seen,
@@ -128,18 +129,18 @@ def describe_model(config: RunConfig, checkpoint: Checkpoint) -> ModelInfo:
     )
 
 
-def _plan_task(plan: Plan, task: SpanTask) -> Iterator[PlannedTask]:
+def _plan_task(plan: Plan, task: SpanTask) -> list[PlannedTask]:
     """Plans a task under each protocol; whatever goes wrong concerns this task alone."""
     config = plan.config
     label = config.split + (f"@{config.limit}" if config.limit else "")
-    protocols = get_protocols(config.protocol)
-    for protocol in protocols:
-        if protocol.name not in task.card.protocols:
-            reason = UsageError(f"'{task.card.name}' is not part of {protocol.name}.")
-            yield PlannedTask(task, protocol, "not_applicable", label, error=reason)
-    wanted = [PlannedTask(task, p, "run", label) for p in protocols if p.name in task.card.protocols]
+    planned = [PlannedTask(task, protocol, "run", label) for protocol in get_protocols(config.protocol)]
+    for one in planned:
+        if one.protocol.name not in task.card.protocols:
+            one.state, one.error = "not_applicable", UsageError(f"'{task.card.name}' is not part of {one.protocol.name}.")
+    wanted = [one for one in planned if one.state == "run"]
     try:
-        _find_and_ask(plan, task, wanted)
+        if wanted:
+            _find_and_ask(plan, task, wanted)
     except DataMissing as error:
         _settle(wanted, "skipped", error)
     except MissingError:
@@ -151,12 +152,12 @@ def _plan_task(plan: Plan, task: SpanTask) -> Iterator[PlannedTask]:
         _settle(wanted, "skipped", DataMissing(message, where=str(error.filename), hint="Is it there, and may you read it?"))
     except Exception as error:  # a plug-in's own code may fail in any way
         _settle(wanted, "failed", unexpected(task.card.name, error))
-    yield from wanted
+    return planned
 
 
 def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None:
     config = plan.config
-    source = find_data(task.card, task.home, config.split, config.data_dir)
+    source = find_data(task.card, task.home, config.split, config.data_dir, config.passwords)
     for planned in wanted:
         planned.source = source
         planned.split = source.split + (f"@{config.limit}" if config.limit else "")
@@ -166,15 +167,17 @@ def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None
     todo = [planned for planned in wanted if planned.state == "run"]
     if not todo:
         return
-    items = _limited(task.items(source), config.limit)
-    if not items:
-        raise DataError("The files hold no items.", where=", ".join(str(file.path) for file in source.files))
-    asked: dict[EncodingPolicy, list[list[AskedSpan]]] = {}
+    items = task.items(source)
+    asked: dict[EncodingPolicy, dict[str, list[AskedSpan]]] = {}
     for planned in todo:
+        planned.items = _limited([item for item in items if task.keeps(item, planned.protocol)], config.limit)
+        if not planned.items:
+            raise DataError("The files hold no items.", where=", ".join(str(file.path) for file in source.files))
         policy = planned.protocol.encoding
-        if policy not in asked:
-            asked[policy] = plan.questions.ask(items, _encoder(plan, policy))
-        planned.items, planned.asked = items, asked[policy]
+        known = asked.setdefault(policy, {})
+        new = [item for item in planned.items if item.id not in known]
+        known.update(zip((item.id for item in new), plan.questions.ask(new, _encoder(plan, policy)), strict=True))
+        planned.asked = [known[item.id] for item in planned.items]
 
 
 def _encoder(plan: Plan, policy: EncodingPolicy) -> Encoder:
@@ -206,7 +209,7 @@ def _kept_record(plan: Plan, planned: PlannedTask) -> TaskResult | None:
         return None
     same = (
         old.model == plan.model
-        and old.task == card
+        and old.task.model_dump() == card.model_dump()  # a password that the card publishes stands in no record
         and old.data.digest == planned.source.digest
         and old.provenance.protocol_version == planned.protocol.version
         and old.provenance.scoring_version == SCORING_VERSION

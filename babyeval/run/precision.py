@@ -27,9 +27,9 @@ def rows_of(planned: PlannedTask, answers: Answers) -> Rows:
 def checked_rows(plan: Plan, planned: PlannedTask, rounded: Answers) -> tuple[Rows, Precision]:
     """Rows in bfloat16, in float32 wherever rounding could change a decision.
 
-    The error of margins is measured on a sample; items whose margin is within four times its
-    99.9th percentile are scored again; a second sample of the others counts the decisions that
-    still differ (design, section 7).
+    The error of margins is measured on a sample, for each of an item's decisions; items with a margin
+    within four times its 99.9th percentile are scored again; a second sample of the others
+    counts the items that are still decided otherwise (design, section 7).
 
     Args:
         plan: Gives the engine and the questions.
@@ -42,22 +42,22 @@ def checked_rows(plan: Plan, planned: PlannedTask, rounded: Answers) -> tuple[Ro
     rows = rows_of(planned, rounded)
     order = _shuffled(planned)
     sample, rest = order[:_SAMPLE], order[_SAMPLE:]
-    margins = np.array(planned.task.margins(planned.items, rows, planned.protocol))
+    margins = np.array(planned.task.margins(planned.items, rows, planned.protocol))  # shape (items, decisions)
     exact = _exactly(plan, planned, sample, "measuring the rounding error")
     errors = np.abs(_margins(planned, sample, exact) - margins[sample])
     finite = bool(np.isfinite(errors).all())
-    error = float(np.quantile(errors, _QUANTILE)) if finite else np.inf
-    close = ~(np.abs(margins) > _FACTOR * error)  # NaN counts as close
+    error = np.quantile(errors, _QUANTILE, axis=0) if finite else np.full(margins.shape[1], np.inf)
+    close = (~(np.abs(margins) > _FACTOR * error)).any(axis=1)  # NaN counts as close
     again = [i for i in rest if close[i]]
     audit = [i for i in rest if not close[i]][:_SAMPLE]
     exact = _exactly(plan, planned, sample + again + audit, "scoring close decisions in float32")
-    differs = int(np.sum(np.sign(_margins(planned, audit, exact)) != np.sign(margins[audit])))
+    differs = int(np.sum((np.sign(_margins(planned, audit, exact)) != np.sign(margins[audit])).any(axis=1))) if audit else 0
     for i in [*sample, *again, *audit]:
         rows[i] = [span.row(exact) for span in planned.asked[i]]
     return rows, Precision(
         sampled=len(sample),
-        error_p999=error if finite else None,
-        threshold=_FACTOR * error if finite else None,
+        error_p999=float(error.max()) if finite else None,
+        threshold=_FACTOR * float(error.max()) if finite else None,
         rescored=len(again),
         audited=len(audit),
         audit_differs=differs,
@@ -68,7 +68,7 @@ def _exactly(plan: Plan, planned: PlannedTask, indices: Sequence[int], label: st
     return plan.engine.answer(plan.questions.of([planned.asked[i] for i in indices]), "float32", label)
 
 
-def _margins(planned: PlannedTask, indices: Sequence[int], answers: Answers) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _margins(planned: PlannedTask, indices: Sequence[int], answers: Answers) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     items = [planned.items[i] for i in indices]
     rows = [[span.row(answers) for span in planned.asked[i]] for i in indices]
     return np.array(planned.task.margins(items, rows, planned.protocol))

@@ -3,8 +3,9 @@ and causal models for which prefix sharing was not proven."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,17 +64,32 @@ def _run_units(
     view: ModelView, queries: Sequence[Query], units: Sequence[tuple[tuple[int, ...], list[int]]], work: Work
 ) -> Answers:
     width = max(len(ids) for ids, _ in units)
+    work.positions += width * len(units)
+    return read_rows(view, queries, [members for _, members in units], width, padded_inputs(view, [ids for ids, _ in units]))
+
+
+def read_rows(
+    view: ModelView, queries: Sequence[Query], rows: Sequence[list[int]], width: int, inputs: Mapping[str, Any]
+) -> Answers:
+    """Answers all queries of a batch by one pass.
+
+    Args:
+        view: The model.
+        queries: All queries.
+        rows: For each row of the batch, the indices of the queries that are read from it.
+        width: Number of output positions of a row, padding included.
+        inputs: Arguments of the model's forward pass.
+    """
     positions: list[int] = []
     targets: list[int | tuple[int, ...]] = []
-    for row, (_, members) in enumerate(units):
+    for row, members in enumerate(rows):
         for i in members:
             positions.extend(row * width + read.position for read in queries[i].reads)
             targets.extend(read.target for read in queries[i].reads)
-    values = view.read(padded_inputs(view, [ids for ids, _ in units]), Asked(positions, targets))
-    work.positions += width * len(units)
+    values = view.read(inputs, Asked(positions, targets))
     answers: Answers = []
     done = 0
-    for _, members in units:
+    for members in rows:
         for i in members:
             count = len(queries[i].reads)
             answers.append((i, tuple(values[done : done + count])))

@@ -27,9 +27,9 @@ class Work:
     """What an executor did.
 
     Attributes:
-        path: ``trie`` or ``batched``, and why not the trie.
+        path: ``trie``, ``batched`` (and why not the trie) or ``seq2seq``.
         positions: Positions put through the model, padding and recomputed ones included.
-        nodes: Distinct inputs prefixes (trie) or tokens of distinct inputs (batched).
+        nodes: Distinct input prefixes (trie) or tokens of distinct inputs (otherwise).
         halvings: How often a batch did not fit into memory.
     """
 

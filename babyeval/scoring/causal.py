@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from babyeval.scoring.trie import Pack, Trie
 from babyeval.types import Query
 
 _LEAK = 1e-3
+_PROBED = 16  # queries of each probed pack that are compared; a pack of long texts holds hundreds
 
 
 def run_causal(view: ModelView, queries: Sequence[Query], trie: Trie, work: Work, reason: str | None) -> Iterator[Answers]:
@@ -113,13 +115,14 @@ def probe_sharing(view: ModelView, queries: Sequence[Query], trie: Trie) -> str 
     Raises:
         UsageError: The model looks ahead, so that it is no causal model at all.
     """
-    _require_causal(view, queries)
+    longest = max(queries, key=lambda query: len(query.input_ids)).input_ids
+    require_causal(view, longest, lambda ids: {"input_ids": ids}, "It is no causal model: use --backend mlm (or mntp) instead.")
     largest = max(trie.packs, key=len)
     sliding = getattr(view.model.config, "sliding_window", None)
     if isinstance(sliding, int) and max(len(query.input_ids) for query in queries) > sliding:
         return f"its sliding window of {sliding} tokens is shorter than an input"
     packs = [largest, trie.packs[len(trie.packs) // 2]]
-    chosen = sorted({query for pack in packs for query in pack.queries})
+    chosen = sorted({query for pack in packs for query in _spread(pack.queries, _PROBED)})
     plain = {chosen[i]: values for batch in run_batched(view, [queries[i] for i in chosen], Work()) for i, values in batch}
     try:
         halves = run_batch(lambda units: [_run_packs(view, queries, units, Work())], packs, Work())
@@ -135,21 +138,35 @@ def probe_sharing(view: ModelView, queries: Sequence[Query], trie: Trie) -> str 
     return None if worst <= TOLERANCE else f"sharing prefixes changes log-probabilities by {worst:.2g} nats"
 
 
-def _require_causal(view: ModelView, queries: Sequence[Query]) -> None:
-    """A model that sees the token it has to predict would get impossible scores."""
-    longest = max(queries, key=lambda query: len(query.input_ids)).input_ids
+def _spread(values: Sequence[int], count: int) -> Sequence[int]:
+    """So many of the values, evenly spaced, the last one among them."""
+    return values if len(values) <= count else [values[(i + 1) * len(values) // count - 1] for i in range(count)]
+
+
+def require_causal(view: ModelView, longest: tuple[int, ...], inputs: Callable[[Tensor], Mapping[str, Any]], hint: str) -> None:
+    """Refuses a model that sees the token it has to predict: it would get impossible scores.
+
+    Args:
+        view: The model.
+        longest: The ids to try, read left to right.
+        inputs: Makes the arguments of the model's forward pass from ids of shape (1, width).
+        hint: What a user can do about it.
+
+    Raises:
+        UsageError: What follows a position changes its prediction.
+    """
     if len(longest) < 2:
         return
     middle = len(longest) // 2
     later = longest[middle:]
     changed = tuple((token + 1) % view.vocabulary for token in later)
     (a,), (b,) = (
-        view.read({"input_ids": torch.tensor([ids], device=view.device)}, Asked([middle - 1], [longest[middle]]))
+        view.read(inputs(torch.tensor([ids], device=view.device)), Asked([middle - 1], [longest[middle]]))
         for ids in (longest, longest[:middle] + changed)
     )
     if abs(a - b) > _LEAK:
         raise UsageError(
             "This model sees the words that it should predict: what follows a position changes its prediction "
             f"by {abs(a - b):.2g} nats.",
-            hint="It is no causal model: use --backend mlm (or mntp) instead.",
+            hint=hint,
         )

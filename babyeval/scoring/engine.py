@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from babyeval.errors import ModelError, UsageError
 from babyeval.models.checkpoint import Checkpoint
+from babyeval.models.kind import kind_of
 from babyeval.progress import Quiet, Reporter
 from babyeval.scoring import SCORING_VERSION
 from babyeval.scoring.rowcache import RowCache
@@ -56,7 +57,8 @@ class Engine:
         self, checkpoint: Checkpoint, *, device: str = "auto", fresh: bool = False, reporter: Reporter | None = None
     ) -> None:
         self.checkpoint = checkpoint
-        self.head = "causal" if checkpoint.backend == "causal" else "masked"
+        kind = kind_of(checkpoint.backend)
+        self.head = "seq2seq" if kind == "encoder-decoder" else kind
         self.salt = self.head.encode()
         self.computations: dict[str, Computation] = {}
         self._device = device
@@ -67,7 +69,7 @@ class Engine:
         self._caches: dict[str, RowCache] = {}
         self.works: dict[str, Work] = {}
         self._plain_because: str | None = None
-        self._proven = (0, 0)  # longest input and largest pack that the probes have seen
+        self._proven = (0, 0)  # longest input, and largest pack or longest decoder input, that the probes have seen
 
     def close(self) -> None:
         """Closes the caches and lets go of the weights."""
@@ -152,6 +154,7 @@ class Engine:
         from babyeval.scoring.batched import run_batched
         from babyeval.scoring.batching import Work
         from babyeval.scoring.causal import run_causal
+        from babyeval.scoring.seq2seq import run_seq2seq
         from babyeval.scoring.trie import build_trie
 
         keys, asked = list(queries), list(queries.values())
@@ -160,23 +163,33 @@ class Engine:
         trie = build_trie(asked) if self.head == "causal" else None
         self._probe(base, asked, trie)
         view = self._view(dtype)
+        view.split, view.pads, view.encodes_once = base.split, base.pads, base.encodes_once
         work = self.works.setdefault(dtype, Work())
         if trie is not None:
             batches = run_causal(view, asked, trie, work, self._plain_because)
+        elif self.head == "seq2seq":
+            batches = run_seq2seq(view, asked, work)
         else:
-            work.path = "batched" if base.pads else "batched (one length at a time: padding changes its answers)"
+            work.path = "batched" if view.pads else "batched (one length at a time: padding changes its answers)"
             batches = run_batched(view, asked, work)
         return ([(keys[i], row) for i, row in batch] for batch in batches)
 
     def _probe(self, base: ModelView, asked: list[Query], trie: Trie | None) -> None:
         """Proves in float32 which short cuts this model allows; longer inputs have to be proven anew."""
-        size = max(len(query.input_ids) for query in asked), max(map(len, trie.packs)) if trie else 0
+        longest_decoder = max(len(query.decoder_ids or ()) for query in asked)
+        size = max(len(query.input_ids) for query in asked), max(map(len, trie.packs)) if trie else longest_decoder
         if all(now <= proven for now, proven in zip(size, self._proven, strict=True)):
             return
         from babyeval.scoring.batched import padded_inputs, probe_padding
         from babyeval.scoring.batching import one_input
         from babyeval.scoring.causal import probe_sharing
+        from babyeval.scoring.seq2seq import probe_seq2seq
 
+        if self.head == "seq2seq":
+            with one_input():
+                probe_seq2seq(base, asked)
+            self._proven = size
+            return
         longest = max(asked, key=lambda query: len(query.input_ids))
         with one_input():
             base.try_split(padded_inputs(base, [longest.input_ids]))
@@ -186,7 +199,7 @@ class Engine:
         self._proven = size
 
     def _require_vocabulary(self, view: ModelView, asked: list[Query]) -> None:
-        largest = max(max(query.input_ids) for query in asked)
+        largest = max(max(query.input_ids + (query.decoder_ids or ())) for query in asked)
         for query in asked:
             for _, target in query.reads:
                 largest = max(largest, target if isinstance(target, int) else max(target))
@@ -219,7 +232,5 @@ class Engine:
                 base = self._view("float32")
                 if not native_bfloat16(base.device):
                     self._reporter.note("This device has no bfloat16 arithmetic and imitates it: --dtype float32 is faster here.")
-                view = ModelView(rounded_copy(base.model), base.device)
-                view.split, view.pads = base.split, base.pads
-                self._views[dtype] = view
+                self._views[dtype] = ModelView(rounded_copy(base.model), base.device)
         return self._views[dtype]

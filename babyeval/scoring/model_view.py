@@ -69,6 +69,8 @@ class ModelView:
     Attributes:
         split: Whether body and head run apart. Set by `try_split`, which proves it first.
         pads: Whether inputs of several lengths may share a batch; set once that is proven.
+        encodes_once: Whether an encoder-decoder takes encoder outputs made before, so that equal
+            encoder inputs need only one pass; set once that is proven.
     """
 
     def __init__(self, model: Any, device: torch.device) -> None:
@@ -76,6 +78,7 @@ class ModelView:
         self.device = device
         self.split = False
         self.pads = False
+        self.encodes_once = False
         self._given = _Given()
         self._slot = _body_slot(model)
 
@@ -88,7 +91,7 @@ class ModelView:
         return int(self.model.get_input_embeddings().num_embeddings)
 
     @full_precision()
-    def try_split(self, inputs: Mapping[str, Tensor], tolerance: float = 1e-4) -> bool:
+    def try_split(self, inputs: Mapping[str, Any], tolerance: float = 1e-4) -> bool:
         """Runs body and head apart from now on, if that gives the logits of the whole model."""
         if self._slot is None:
             return False
@@ -103,13 +106,14 @@ class ModelView:
 
     @full_precision()
     @torch.inference_mode()
-    def read(self, inputs: Mapping[str, Tensor], asked: Asked) -> list[float]:
+    def read(self, inputs: Mapping[str, Any], asked: Asked) -> list[float]:
         """Log-probabilities in nats of the asked-for targets.
 
         The log-softmax is computed in float32 whatever the model's dtype (D4).
 
         Args:
-            inputs: Tensors for the model's forward pass, ``input_ids`` of shape (rows, width).
+            inputs: Arguments of the model's forward pass, ``input_ids`` of shape (rows, width);
+                of an encoder-decoder, ``decoder_input_ids`` have the rows and the width.
             asked: What to read.
         """
         positions = torch.as_tensor(asked.positions, dtype=torch.long, device=self.device)
@@ -127,6 +131,12 @@ class ModelView:
             self._collect(logits, start, ranks[done:end], by_rank[done:end], asked, answers)
             done = end
         return answers
+
+    @full_precision()
+    @torch.inference_mode()
+    def encode(self, inputs: Mapping[str, Any]) -> Tensor:
+        """What an encoder-decoder's encoder makes of its inputs, shape (rows, width, hidden)."""
+        return self.model.get_encoder()(**inputs)[0]  # type: ignore[no-any-return]
 
     def _collect(
         self, logits: Tensor, start: int, ranks: list[int], reads: list[int], asked: Asked, answers: list[float]
@@ -150,11 +160,11 @@ class ModelView:
             yield start, min(start + size, count)
 
     @torch.inference_mode()
-    def _logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+    def _logits(self, inputs: Mapping[str, Any]) -> Tensor:
         return self.model(**inputs, **_no_cache(self.model)).logits  # type: ignore[no-any-return]
 
     @torch.inference_mode()
-    def _hidden(self, inputs: Mapping[str, Tensor]) -> Tensor:
+    def _hidden(self, inputs: Mapping[str, Any]) -> Tensor:
         assert self._slot is not None
         body = getattr(*self._slot)
         return body(**inputs, **_no_cache(body))[0]  # type: ignore[no-any-return]

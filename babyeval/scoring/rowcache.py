@@ -11,19 +11,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
+from babyeval.cache import cache_root
 from babyeval.errors import BabyevalError, MissingError
 
 _LOOKUP = 500
 _WAIT_SECONDS = 60.0
-
-
-def cache_root() -> Path:
-    """``BABYEVAL_CACHE``, else the user's cache folder."""
-    if given := os.environ.get("BABYEVAL_CACHE"):
-        return Path(given)
-    from platformdirs import user_cache_path
-
-    return user_cache_path("babyeval")
 
 
 class RowCache:

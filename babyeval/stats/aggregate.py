@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from babyeval.card import TaskCard
 from babyeval.records import Score
@@ -13,52 +13,83 @@ UID = "uid"
 
 
 def group_value(item: Item, key: str) -> str:
-    """The item's value of a grouping key: its subset for ``uid``, else from its meta."""
-    return item.subset if key == UID else item.meta[key]
+    """The item's value of a grouping key: its subset for ``uid``, else from its meta; empty for no key."""
+    return item.subset if key == UID else item.meta[key] if key else ""
 
 
-def accuracy_scores(card: TaskCard, items: Sequence[Item], outcomes: Sequence[Outcome]) -> list[Score]:
+def accuracy_scores(
+    card: TaskCard, items: Sequence[Item], outcomes: Sequence[Outcome], chances: Mapping[str, float | None] | None = None
+) -> list[Score]:
     """All scores of a task whose outcomes are credits: the headline first, then every group's values.
 
     The headline is the unweighted mean over the card's strata, with an error that fits this
-    estimator; groups are means over their items with Wilson's interval.
+    estimator; a stratum is the mean over its items, or, with the card's ``within``, the unweighted
+    mean over its subsets. Other groups are means over their items with Wilson's interval. The same
+    scores follow for every variant, as metrics of their own.
+
+    Args:
+        card: What the task is.
+        items: The items.
+        outcomes: What each contributes, in the same order.
+        chances: Expected score of a guessing model, by metric, where it is not the card's.
     """
-    credits = [outcome.value for outcome in outcomes]
-    clusters = [item.cluster for item in items]
-    strata = [group_value(item, card.strata) for item in items]
-    if len(set(strata)) > 1:
-        scores = [_score(card, stratified_macro_mean(credits, strata, clusters), "macro")]
-    else:
-        scores = [_score(card, proportion(credits, clusters), "micro")]
-    for key in dict.fromkeys((card.strata, UID, *card.report)):
-        members: dict[str, list[int]] = {}
-        for i, item in enumerate(items):
-            members.setdefault(group_value(item, key), []).append(i)
-        for value, indices in sorted(members.items()):
-            estimate = proportion([credits[i] for i in indices], [clusters[i] for i in indices])
-            scores.append(_score(card, estimate, "micro", group=key, subset=value))
+    columns: dict[str, list[float | None]] = {card.metric: [outcome.value for outcome in outcomes]}
+    for variant in outcomes[0].variants if outcomes else ():
+        columns[variant] = [outcome.variants[variant] for outcome in outcomes]
+    scores = []
+    for metric, column in columns.items():
+        there = [(item, value) for item, value in zip(items, column, strict=True) if value is not None]
+        chance = (chances or {}).get(metric)
+        scores += _metric_scores(card, metric, there, card.chance if chance is None else chance)
     return scores
 
 
-def _score(card: TaskCard, estimate: Estimate, estimator: str, group: str = "", subset: str = "") -> Score:
+def _metric_scores(card: TaskCard, metric: str, credits: Sequence[tuple[Item, float]], chance: float) -> list[Score]:
+    whole = _mean(credits, card.strata, card.within)
+    scores = [make_score(card, *whole, metric=metric, chance=chance)]
+    for key in dict.fromkeys((card.strata, UID, *card.report)):
+        members: dict[str, list[tuple[Item, float]]] = {}
+        for item, value in credits:
+            members.setdefault(group_value(item, key), []).append((item, value))
+        for name, part in sorted(members.items()) if key else ():
+            estimate = _mean(part, card.within if key == card.strata else "", "")
+            scores.append(make_score(card, *estimate, metric=metric, chance=chance, group=key, subset=name))
+    return scores
+
+
+def _mean(credits: Sequence[tuple[Item, float]], outer: str, inner: str) -> tuple[Estimate, str]:
+    """The mean over outer groups of means over inner groups, and the name of this estimator."""
+    values = [value for _, value in credits]
+    clusters = [item.cluster for item, _ in credits]
+    strata = [group_value(item, outer) for item, _ in credits]
+    subsets = [group_value(item, inner) for item, _ in credits]
+    if len(set(strata)) > 1 or len(set(subsets)) > 1:
+        return stratified_macro_mean(values, strata, clusters, within=subsets), "macro"
+    return proportion(values, clusters), "micro"
+
+
+def make_score(
+    card: TaskCard, estimate: Estimate, estimator: str, *, metric: str, chance: float, group: str = "", subset: str = ""
+) -> Score:
+    """A score in the card's unit: percent for shares, correlations as they are."""
+    scale = 100 if card.unit == "percent" else 1
+    value, se, low, high = (
+        None if number is None else scale * number for number in (estimate.value, estimate.se, estimate.low, estimate.high)
+    )
     return Score(
-        metric=card.metric,
+        metric=metric,
         group=group,
         subset=subset,
-        value=_percent(estimate.value),
+        value=value,
         unit=card.unit,
         higher_is_better=card.higher_is_better,
         estimator="macro" if estimator == "macro" else "micro",
         n=estimate.n,
         n_clusters=estimate.clusters,
-        se=_percent(estimate.se),
+        se=se,
         se_method=estimate.method,
-        ci_low=_percent(estimate.low),
-        ci_high=_percent(estimate.high),
-        chance=card.chance,
+        ci_low=low,
+        ci_high=high,
+        chance=chance,
         note=estimate.note,
     )
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -85,20 +85,28 @@ def _clustered_proportion(credits: Sequence[float], clusters: Sequence[str], mea
 
 
 def stratified_macro_mean(
-    values: Sequence[float], strata: Sequence[str], clusters: Sequence[str], level: float = 0.95
+    values: Sequence[float],
+    strata: Sequence[str],
+    clusters: Sequence[str],
+    level: float = 0.95,
+    within: Sequence[str] | None = None,
 ) -> Estimate:
     """Unweighted mean of the strata's means, with the error that belongs to it.
 
-    The strata are taken as fixed ("these subsets"): the error is
-    ``sqrt(sum_g Var(mean_g)) / G``, where the variance of a stratum's mean is made from the sums
-    of its clusters (statistics.md, section 1; Miller 2024, arXiv 2411.00640). With one item per
-    cluster and credits of 0 and 1 this is ``sqrt(sum_g p_g (1 - p_g) / (n_g - 1)) / G``.
+    The strata are taken as fixed ("these subsets"). The estimate is a weighted sum of cell means, a cell
+    being a subset within a stratum; with each cluster's weighted deviations from its cells' means
+    added up to S_c, the variance is the sum of S_c squared (statistics.md, section 1; Miller 2024,
+    arXiv 2411.00640), with the factor C / (C - 1) for the C clusters of each block of cells that share
+    clusters. With one item per cluster and credits of 0 and 1 this is
+    ``sqrt(sum_g p_g (1 - p_g) / (n_g - 1)) / G``.
 
     Args:
         values: One value per item.
         strata: The stratum of each item.
-        clusters: The cluster of each item; a cluster lies in one stratum.
+        clusters: The cluster of each item; it may reach over several cells.
         level: Coverage aimed at.
+        within: The subset of each item that is averaged inside its stratum first; by default
+            a stratum is the mean over its items.
 
     Example:
         >>> estimate = stratified_macro_mean([1, 1, 0, 1, 0, 0], list("aaabbb"), list("123456"))
@@ -108,22 +116,77 @@ def stratified_macro_mean(
     n = len(values)
     if n == 0:
         return Estimate(None, None, None, None, "stratified", 0, 0, "no items")
-    by_stratum: dict[str, list[int]] = defaultdict(list)
+    cells: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, stratum in enumerate(strata):
-        by_stratum[stratum].append(i)
-    groups = list(by_stratum.values())
-    value = math.fsum(math.fsum(values[i] for i in group) / len(group) for group in groups) / len(groups)
+        cells[stratum, "" if within is None else within[i]].append(i)
+    per_stratum = Counter(stratum for stratum, _ in cells)
+    weights = {cell: 1 / len(per_stratum) / per_stratum[cell[0]] for cell in cells}
+    means = {cell: math.fsum(values[i] for i in members) / len(members) for cell, members in cells.items()}
+    value = math.fsum(weights[cell] * mean for cell, mean in means.items())
     count = len(set(clusters))
-    alone = sum(len({clusters[i] for i in group}) < 2 for group in groups)
+    alone = sum(len({clusters[i] for i in members}) < 2 for members in cells.values())
     if alone:
-        note = f"{alone} of {len(groups)} subsets have fewer than two independent clusters"
+        note = f"{alone} of {len(cells)} subsets have fewer than two independent clusters"
         return Estimate(value, None, None, None, "stratified", n, count, note)
-    variances = [_cluster_variance([values[i] for i in group], [clusters[i] for i in group]) for group in groups]
-    se = math.sqrt(math.fsum(variances)) / len(groups)
-    if se == 0:
-        return Estimate(value, None, None, None, "stratified", n, count, "all items of each subset are equal")
+    sums: dict[str, float] = defaultdict(float)
+    for cell, members in cells.items():
+        for i in members:
+            sums[clusters[i]] += weights[cell] / len(members) * (values[i] - means[cell])
+    variance = 0.0
+    for block in _blocks([{clusters[i] for i in members} for members in cells.values()]):
+        variance += len(block) / (len(block) - 1) * math.fsum(sums[cluster] ** 2 for cluster in sorted(block))
+    if variance == 0:
+        return Estimate(value, None, None, None, "stratified", n, count, "all clusters of each subset are equal")
+    se = math.sqrt(variance)
     half = NormalDist().inv_cdf((1 + level) / 2) * se
     return Estimate(value, se, max(0.0, value - half), min(1.0, value + half), "stratified", n, count)
+
+
+def _blocks(sets: Sequence[set[str]]) -> list[set[str]]:
+    """Unions of the sets that overlap, directly or through others."""
+    blocks: list[set[str]] = []
+    for members in sets:
+        touching = [block for block in blocks if not block.isdisjoint(members)]
+        blocks = [block for block in blocks if block.isdisjoint(members)]
+        blocks.append(members.union(*touching))
+    return blocks
+
+
+def spearman(x: Sequence[float], y: Sequence[float], level: float = 0.95) -> Estimate:
+    """Spearman's rank correlation with an interval on Fisher's z.
+
+    The error of z is that of Bonett and Wright (2000, Psychometrika 65), ``sqrt((1 + rho^2 / 2) / (n - 3))``;
+    the standard error of rho is ``(1 - rho^2)`` times it (statistics.md, section 8).
+
+    Args:
+        x: One value per item.
+        y: The values they are compared with, in the same order.
+        level: Coverage aimed at.
+
+    Example:
+        >>> estimate = spearman([1, 2, 3, 4, 5, 6], [1, 3, 2, 4, 6, 5])
+        >>> round(estimate.value, 3), round(estimate.low, 3), round(estimate.high, 3)
+        (0.886, 0.066, 0.992)
+    """
+    n = len(x)
+    method = "bonett-wright"
+    if n < 3 or not all(map(math.isfinite, (*x, *y))):
+        note = "fewer than three items have no rank correlation" if n < 3 else "a value is not finite"
+        return Estimate(None, None, None, None, method, n, n, note)
+    for name, values in (("the model's", x), ("the human", y)):
+        if len(set(values)) == 1:
+            note = f"all of {name} values are equal, so that ranks correlate with nothing"
+            return Estimate(None, None, None, None, method, n, n, note)
+    from scipy.stats import spearmanr
+
+    rho = float(spearmanr(x, y).statistic)
+    if n <= 3 or abs(rho) > 1 - 1e-12:
+        note = "too few items for an interval" if n <= 3 else "the ranks agree perfectly, where no interval is defined"
+        return Estimate(rho, None, None, None, method, n, n, note)
+    error = math.sqrt((1 + rho * rho / 2) / (n - 3))
+    half = NormalDist().inv_cdf((1 + level) / 2) * error
+    low, high = (math.tanh(math.atanh(rho) + side * half) for side in (-1, 1))
+    return Estimate(rho, (1 - rho * rho) * error, low, high, method, n, n)
 
 
 def _cluster_variance(values: Sequence[float], clusters: Sequence[object]) -> float:

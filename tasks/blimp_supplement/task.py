@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from babyeval.data.jsonl import Record
-from babyeval.families import RankingTask, ranking_item
+from babyeval.ranking import RankingTask, ranking_item
 from babyeval.types import Item, Span
 
 # What items of one UID share when they were made from one template (statistics.md: one cluster).

@@ -1,4 +1,4 @@
-"""A stand-in for the Hugging Face Hub on this machine: serves folders the way `snapshot_download` asks for them."""
+"""A stand-in for the Hugging Face Hub on this machine: serves a folder as models and data sets, well or badly."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub(ThreadingHTTPServer):
-    """Serves repositories ``org/...``, each with the revisions ``main`` and ``v1``.
+    """Serves models and data sets ``org/...``, each with the revisions ``main`` and ``v1``.
 
-    ``org/gated`` shows its list but refuses its files, ``org/closed`` refuses both, ``org/cut``
-    breaks off its weights until ``/mend`` was asked for, and ``/stop`` ends the server.
+    ``org/gated`` shows its list but refuses its files, ``org/closed`` refuses both. Until ``/mend``
+    is asked for, ``org/cut`` breaks off weights and every data file but the first, and
+    ``org/changed`` gives other bytes than it has. ``org/halting`` breaks off in the middle of a
+    file when it is asked for the first time. ``/given`` tells what was given, and ``/stop`` ends
+    the server.
     """
 
     daemon_threads = True
@@ -28,6 +31,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder = folder
         self.mended = False
+        self.stopped = False
         self.given: list[str] = []
 
     @property
@@ -41,16 +45,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = unquote(urlsplit(self.path).path).strip("/").split("/")
-        if parts == ["mend"]:
+        if self.server.stopped:  # a connection that was kept open
+            self.close_connection = True
+        elif parts == ["mend"]:
             self.server.mended = True
             self._json({})
         elif parts == ["stop"]:
             self._json({})
+            self.server.stopped = True
             threading.Thread(target=lambda: (self.server.shutdown(), self.server.server_close())).start()
-        elif parts[:2] == ["api", "models"] and len(parts) == 6:
+        elif parts == ["given"]:
+            self._json(self.server.given)
+        elif parts[:1] == ["api"] and parts[1] in ("models", "datasets") and len(parts) == 6:
             self._listing("/".join(parts[2:4]), parts[4], parts[5])
-        elif len(parts) >= 5 and parts[2] == "resolve":
-            self._file("/".join(parts[:2]), parts[3], "/".join(parts[4:]))
+        elif len(file := parts[parts[0] == "datasets" :]) >= 5 and file[2] == "resolve":
+            self._file("/".join(file[:2]), file[3], "/".join(file[4:]))
         else:
             self._refuse(404, "EntryNotFound")
 
@@ -73,11 +82,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _listing(self, repository: str, kind: str, revision: str) -> None:
         if not self._known(repository, revision):
             return
-        paths = sorted(path for path in self.server.folder.iterdir() if path.is_file())
+        paths = {p.relative_to(self.server.folder).as_posix(): p for p in sorted(self.server.folder.rglob("*")) if p.is_file()}
         if kind == "tree":
-            self._json([{"type": "file", "path": p.name, "size": p.stat().st_size, "oid": _etag(p)} for p in paths])
+            self.server.given.append(f"{repository}, list")
+            self._json([{"type": "file", "path": n, "size": p.stat().st_size, "oid": _etag(p)} for n, p in paths.items()])
         else:
-            self._json({"id": repository, "sha": COMMIT, "siblings": [{"rfilename": path.name} for path in paths]})
+            self._json({"id": repository, "sha": COMMIT, "siblings": [{"rfilename": name} for name in paths]})
 
     def _file(self, repository: str, revision: str, name: str) -> None:
         if not self._known(repository, revision):
@@ -88,17 +98,21 @@ class _Handler(BaseHTTPRequestHandler):
         if not path.is_file():
             return self._refuse(404, "EntryNotFound")
         body = path.read_bytes()
+        if repository == "org/changed" and not self.server.mended:
+            body = body[::-1]
         self.send_response(200)
         for header, value in (("ETag", f'"{_etag(path)}"'), ("X-Repo-Commit", COMMIT), ("Content-Length", str(len(body)))):
             self.send_header(header, value)
         self.end_headers()
         if self.command == "HEAD":
             return None
-        if repository == "org/cut" and name.endswith(".safetensors") and not self.server.mended:
+        if repository == "org/cut" and name.endswith((".safetensors", "b.jsonl", "c.jsonl")) and not self.server.mended:
             self.close_connection = True
             return None
+        halts = repository == "org/halting" and f"{repository}/{name}" not in self.server.given
         self.server.given.append(f"{repository}/{name}")
-        self.wfile.write(body)
+        self.wfile.write(body[: len(body) // 2] if halts else body)
+        self.close_connection = halts
         return None
 
     def _json(self, content: Any) -> None:

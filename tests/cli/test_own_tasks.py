@@ -9,7 +9,8 @@ import pytest
 import babyeval
 from babyeval.data.jsonl import read_jsonl
 from babyeval.errors import UsageError
-from babyeval.families import RankingTask, number_equals
+from babyeval.families import number_equals
+from babyeval.ranking import RankingTask
 from babyeval.registry import get_task
 from cli.support import files_in
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from babyeval.families import RankingTask, SpanTask
+from babyeval.families import SpanTask
+from babyeval.ranking import RankingTask
 from babyeval.registry import get_task
 from babyeval.types import Item, Span
 from babyeval.validate import validate_task

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from babyeval.card import DataSpec, TaskCard
+from babyeval.card import DataSpec, SourceSpec, TaskCard
 from babyeval.data.lookup import data_roots, find_data
 from babyeval.errors import DataMissing, UsageError
 
@@ -96,12 +97,49 @@ def test_the_variable_and_the_working_folder_are_looked_at(folder, monkeypatch):
     assert len(find_data(card(full=FULL), folder, "full", None).files) == 3
 
 
-def test_a_folder_given_is_the_only_one_searched(folder, monkeypatch, tmp_path):
+def test_a_folder_given_is_searched_instead_of_the_others_and_what_was_fetched_comes_last(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("BABYEVAL_DATA", str(folder))
-    assert data_roots(tmp_path / "other") == [tmp_path / "other", tmp_path / "other" / "evaluation_data"]
+    monkeypatch.setenv("BABYEVAL_CACHE", str(tmp_path / "cache"))
+    fetched = tmp_path / "cache" / "data"
+    assert data_roots(tmp_path / "other") == [tmp_path / "other", tmp_path / "other" / "evaluation_data", fetched]
     with pytest.raises(DataMissing):
         find_data(card(full=FULL), folder, "full", tmp_path / "other")
-    assert data_roots(None) == [folder, Path("evaluation_data")]
+    assert data_roots(None) == [folder, Path("evaluation_data"), fetched]
+    (fetched / "full_eval/thing").mkdir(parents=True)
+    (fetched / "full_eval/thing/z.jsonl").write_text("fetched")
+    assert find_data(card(full=FULL), folder, "full", None).files[0].path.name == "a.jsonl"
+    assert find_data(card(full=FULL), folder, "full", tmp_path / "other").files[0].path.name == "z.jsonl"
+
+
+def test_a_fetched_set_of_which_a_part_is_gone_is_not_used(folder):
+    entry = {"sha256": "0", "size": 1, "repo": "r/r", "revision": "c", "source": "s"}
+    lock = {"schema_version": 1, "files": {f"full_eval/thing/{name}.jsonl": entry for name in "abc"}}
+    (folder / "fetched.json").write_text(json.dumps(lock))
+    assert len(find_data(card(full=FULL), folder, "full", folder).files) == 3
+    (folder / "full_eval/thing/b.jsonl").unlink()
+    with pytest.raises(DataMissing, match=r"incomplete \(b.jsonl is not there\): fetch it again"):
+        find_data(card(full=FULL), folder, "full", folder)
+    only = DataSpec(path="full_eval/thing", pattern="a*.jsonl")
+    assert len(find_data(card(full=only), folder, "full", folder).files) == 1
+    (folder / "fetched.json").write_text("{ damaged")
+    assert len(find_data(card(full=FULL), folder, "full", folder).files) == 2
+
+
+def test_missing_data_says_how_to_get_it(folder):
+    def hint(split, **source):
+        sources = (SourceSpec(splits=(split,), **source),)
+        spec = {"full": FULL, split: DataSpec(path="absent")}
+        with pytest.raises(DataMissing) as caught:
+            find_data(card(**spec).model_copy(update={"sources": sources}), folder, split, folder)
+        return str(caught.value)
+
+    pinned = {"repo": "org/data", "revision": "a" * 40, "files": ("x.jsonl",), "to": "absent"}
+    assert "'babyeval data fetch thing'" in hint("full", **pinned)
+    assert "'babyeval data fetch thing --split fast'" in hint("fast", **pinned)
+    assert "Accept the terms." in hint("full", **pinned, note="Accept the terms.")
+    by_hand = hint("full", note="Ask the authors.")
+    assert "Ask the authors." in by_hand
+    assert "data fetch" not in by_hand
 
 
 def test_missing_data_is_an_error_with_every_place_and_a_way_out(folder, tmp_path):

@@ -183,6 +183,36 @@ def test_a_masked_backend_needs_a_mask_token(folder):
     assert opened(folder).backend == "causal"
 
 
+def test_an_encoder_decoder_needs_something_to_hide_a_token_with(tiny_folder, tmp_path):
+    folder = Path(shutil.copytree(tiny_folder("bart", "bos_eos"), tmp_path / "seq2seq"))
+    tokenizer = make_tokenizer("bos_eos")
+    tokenizer.mask_token = None
+    tokenizer.save_pretrained(folder)
+    text = refused(UsageError, folder, "'enc-dec-mask' needs a mask token or a sentinel")
+    assert "--backend enc-dec-prefix" in text
+    assert opened(folder, backend="enc-dec-prefix").facts.blank is None
+    tokenizer.eos_token = None
+    tokenizer.save_pretrained(folder)
+    refused(UsageError, folder, "'enc-dec-prefix' needs a mask token, a sentinel, EOS or CLS", backend="enc-dec-prefix")
+
+
+@pytest.mark.parametrize(("architecture", "start"), [("t5", "<pad>"), ("bart", "</s>")])
+def test_what_a_decoder_begins_with_is_known(architecture, start, tiny_folder):
+    checkpoint = opened(tiny_folder(architecture, architecture))
+    assert checkpoint.facts.decoder_start == checkpoint.tokenizer.convert_tokens_to_ids(start)
+    assert opened(tiny_folder("gpt2", "bos")).facts.decoder_start is None
+
+
+@pytest.mark.parametrize("architecture", ["t5", "bart"])
+def test_an_encoder_decoder_is_loaded_whole(architecture, tiny_folder):
+    model = load_model(opened(tiny_folder(architecture, architecture)), CPU)
+    assert type(model).__name__.endswith("ForConditionalGeneration")
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([[5, 6]]), decoder_input_ids=torch.tensor([[0, 7, 8]])).logits
+        ours = make_model(architecture, make_tokenizer(architecture))
+        assert torch.equal(logits, ours(input_ids=torch.tensor([[5, 6]]), decoder_input_ids=torch.tensor([[0, 7, 8]])).logits)
+
+
 def test_what_the_trainers_wrote_is_kept(folder):
     training = {"condition": "curriculum", "seed": 2, "words_seen": 5_000_000, "parent_digest": "abc"}
     (folder / "babyeval.json").write_text(json.dumps(training))

@@ -48,6 +48,38 @@ def test_how_the_first_token_is_treated(kind, architecture, words):
     assert words in looked(kind, architecture).facts["first token"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "architecture", "backend", "words"),
+    [
+        ("t5", "t5", "enc-dec-mask", "scored like every other"),
+        (
+            "t5",
+            "t5",
+            "enc-dec-prefix",
+            "given <pad> <extra_id_0> in the decoder; the official protocols begin it with <extra_id_0>",
+        ),
+        ("bart", "bart", "enc-dec-prefix", "scored given <s> <mask> in the decoder, under every protocol"),
+    ],
+)
+def test_the_facts_of_an_encoder_decoder(kind, architecture, backend, words):
+    found = looked(kind, architecture, backend=backend)
+    assert words in found.facts["first token"]
+    assert found.facts["window"] == ("64 tokens" if architecture == "bart" else "no limit")
+    assert "nats per token" in found.facts["mean surprisal"]
+    other = {"enc-dec-mask": "enc-dec-prefix", "enc-dec-prefix": "enc-dec-mask"}[backend]
+    assert f"--backend {other}" in found.facts["asked"]
+    assert not found.unusable
+
+
+def test_a_decoder_without_anything_to_begin_with_is_noticed():
+    tokenizer = make_tokenizer("bart")
+    tokenizer.bos_token = tokenizer.mask_token = None
+    model = make_model("bart", make_tokenizer("bart"))
+    model.config.decoder_start_token_id = None
+    found = inspect_checkpoint(from_memory(model, tokenizer, backend="enc-dec-prefix"), "cpu")
+    assert found.facts["first token"].startswith("never scored")
+
+
 def test_an_untrained_model_is_noticed():
     found = looked("bos", change=lambda model: [weight.data.mul_(0.01) for weight in model.parameters()])
     assert any("no better than chance" in warning for warning in found.warnings)

@@ -34,17 +34,22 @@ def test_what_is_put_around_a_text(kind):
         assert (getattr(facts, name) is not None) == (name in defined.get(kind, ("bos", "eos")))
 
 
-def test_padding_is_any_id_that_there_is():
-    tokenizer = make_tokenizer("bos_eos")
-    assert tokenizer_facts(tokenizer).pad == tokenizer.pad_token_id
-    tokenizer.pad_token = None
-    assert tokenizer_facts(tokenizer).pad == tokenizer.eos_token_id
-    words = make_tokenizer("cls_sep")
-    words.pad_token = None
-    assert tokenizer_facts(words).pad == words.cls_token_id
-    nothing = make_tokenizer("none")
-    nothing.pad_token = None
-    assert tokenizer_facts(nothing).pad == 0
+def test_what_hides_a_token_from_an_encoder_decoder():
+    """The mask token, else T5's first sentinel by its name, else the first extra special token (protocol.md, section 1)."""
+    facts = tokenizer_facts(make_tokenizer("bart"))
+    assert (facts.sentinel, facts.blank) == (None, facts.mask)
+    tokenizer = make_tokenizer("t5")
+    facts = tokenizer_facts(tokenizer, 0)
+    named = dict(zip(("</s>", "<extra_id_0>"), tokenizer.convert_tokens_to_ids(["</s>", "<extra_id_0>"]), strict=True))
+    assert (facts.mask, facts.sentinel, facts.blank) == (None, named["<extra_id_0>"], named["<extra_id_0>"])
+    assert (facts.bos, facts.eos, facts.cls, facts.decoder_start) == (None, named["</s>"], None, 0)
+    tokenizer.extra_special_tokens = ["<extra_id_1>", "<extra_id_0>"]  # lists of sentinels come in any order
+    assert tokenizer_facts(tokenizer).sentinel == named["<extra_id_0>"]
+    other = make_tokenizer("bos")
+    other.mask_token = None
+    assert tokenizer_facts(other).blank is None
+    other.add_special_tokens({"extra_special_tokens": ["<hole>", "<end>"]})
+    assert tokenizer_facts(other).blank == other.convert_tokens_to_ids("<hole>")
 
 
 def test_added_tokens_count():

@@ -15,8 +15,8 @@ import babyeval
 from babyeval import registry
 from babyeval.card import load_card
 from babyeval.errors import MissingError, ModelError, UsageError
-from babyeval.families import RankingTask, ranking_item
 from babyeval.protocols import PROTOCOLS
+from babyeval.ranking import RankingTask, ranking_item
 from babyeval.records import Score, TaskResult, load_result
 from babyeval.run.execute import group_headlines, report
 from babyeval.types import Span
@@ -273,6 +273,21 @@ def test_an_average_that_lacks_a_task_is_null_and_names_it():
     assert (headline.value, headline.missing) == (None, names[:1])
     (undefined,) = group_headlines(["zero-shot"], [done(name, None if name == "wug_adj" else 50.0) for name in names])
     assert (undefined.value, undefined.missing) == (None, ("wug_adj",))
+
+
+def test_a_correlation_enters_an_average_times_a_hundred():
+    """As the official averages take it; the record says that units are mixed (statistics.md, section 8)."""
+    names = PROTOCOLS["babylm-2025"].macro["zero-shot"]
+    results = []
+    for name in names:
+        result = done(name, 0.5 if name == "wug_adj" else -0.25 if name == "wug_past" else 60.0)
+        if name.startswith("wug"):
+            head = result.headlines[0].model_copy(update={"unit": "correlation", "metric": "spearman_rho"})
+            result = result.model_copy(update={"headlines": (head,)})
+        results.append(result)
+    (headline,) = group_headlines(["zero-shot"], results)
+    assert headline.value == pytest.approx((7 * 60 + 50 - 25) / 9)
+    assert headline.units == ("percent", "correlation")
 
 
 def test_mini_and_limited_splits_have_no_official_average():

@@ -68,7 +68,7 @@ def test_no_pack_holds_a_prefix_twice(queries, pack_nodes):
 def test_packs_stay_within_their_size_unless_paths_are_long(queries, pack_nodes):
     for pack in build_trie(queries, pack_nodes).packs:
         longest = max(len(queries[index].input_ids) for index in pack.queries)
-        assert len(pack) <= max(pack_nodes, 4 * longest)
+        assert len(pack) <= max(pack_nodes, 8 * longest)
 
 
 @given(asked(), st.integers(1, 12))

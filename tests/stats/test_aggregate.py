@@ -112,6 +112,75 @@ def test_a_perfect_subset_has_an_interval_and_no_zero_error(card):
     assert score.note
 
 
+def with_variants(outcomes: list[Outcome]) -> list[Outcome]:
+    """One variant turns every credit round, the other leaves out each third item."""
+    return [
+        Outcome(o.item_id, o.value, o.raw, 0, variants={"turned": 1 - o.value, "some": None if i % 3 == 0 else o.value})
+        for i, o in enumerate(outcomes)
+    ]
+
+
+def test_variants_are_metrics_with_the_same_groups(card):
+    items, outcomes = material({"a": 9, "b": 30, "c": 6})
+    scores = accuracy_scores(card, items, with_variants(outcomes), {"turned": 25.0, "some": None})
+    assert len({(score.metric, score.group, score.subset) for score in scores}) == len(scores)
+    keys = {metric: [(s.group, s.subset) for s in scores if s.metric == metric] for metric in ("accuracy", "turned", "some")}
+    assert keys["accuracy"] == keys["turned"] == keys["some"]
+    assert len(keys["accuracy"]) * 3 == len(scores)
+    assert (scores[0].metric, scores[0].group) == ("accuracy", ""), "the headline stays the first"
+    values = {(s.metric, s.group, s.subset): s.value for s in scores}
+    for group, subset in keys["accuracy"]:
+        assert values["turned", group, subset] == pytest.approx(100 - values["accuracy", group, subset])
+    assert {s.metric: s.chance for s in scores} == {"accuracy": 50.0, "turned": 25.0, "some": 50.0}
+
+
+def test_items_that_a_variant_does_not_apply_to_are_left_out(card):
+    items, outcomes = material({"a": 9, "b": 30, "c": 6})
+    scores = accuracy_scores(card, items, with_variants(outcomes))
+    found = {(s.group, s.subset): s for s in scores if s.metric == "some"}
+    kept = [(i, o) for n, (i, o) in enumerate(zip(items, outcomes, strict=True)) if n % 3]
+    assert (found["", ""].n, len(kept)) == (30, 30)
+    means = [np.mean([o.value for i, o in kept if i.subset == name]) for name in "abc"]
+    assert found["", ""].value == pytest.approx(100 * np.mean(means))
+    assert [found["uid", name].value for name in "abc"] == pytest.approx([100 * mean for mean in means])
+    assert [found["uid", name].n for name in "abc"] == [6, 20, 4]
+
+
+def test_a_variant_that_applies_to_nothing_is_null_with_a_reason(card):
+    items, outcomes = material({"a": 4, "b": 4})
+    outcomes = [Outcome(o.item_id, o.value, o.raw, 0, variants={"never": None}) for o in outcomes]
+    (score,) = [s for s in accuracy_scores(card, items, outcomes) if s.metric == "never"]
+    assert (score.value, score.n, score.group, score.note) == (None, 0, "", "no items")
+
+
+def test_a_nested_headline_is_the_mean_of_means_of_means(card):
+    """Field a holds two subsets, field b three; neither sizes nor numbers of subsets weigh anything."""
+    nested = card.model_copy(update={"strata": "field", "within": "uid", "report": ()})
+    sizes = {("a", "u"): 4, ("a", "v"): 40, ("b", "w"): 7, ("b", "x"): 3, ("b", "y"): 16}
+    rng = np.random.default_rng(2)
+    items, outcomes, cells = [], [], {}
+    for (field, subset), size in sizes.items():
+        credits = rng.integers(0, 2, size).astype(float)
+        cells[field, subset] = credits.mean()
+        for i, credit in enumerate(credits):
+            items.append(Item(f"{subset}{i}", subset, f"{subset}{i}", SPANS, 0, {"field": field}))
+            outcomes.append(Outcome(items[-1].id, credit, (-1.0, -2.0), 0))
+    scores = accuracy_scores(nested, items, outcomes)
+    by_field = {field: np.mean([mean for (f, _), mean in cells.items() if f == field]) for field in "ab"}
+    found = {(s.group, s.subset): s for s in scores}
+    assert scores[0].value == pytest.approx(100 * np.mean(list(by_field.values())))
+    assert abs(scores[0].value - 100 * np.mean(list(cells.values()))) > 0.5, "else nesting says nothing"
+    for field in "ab":
+        assert found["field", field].value == pytest.approx(100 * by_field[field])
+        assert found["field", field].estimator == "macro"
+    assert found["uid", "v"].value == pytest.approx(100 * cells["a", "v"])
+    variance = sum(
+        (1 / 2 / (2 if field == "a" else 3)) ** 2 * mean * (1 - mean) / (sizes[field, subset] - 1)
+        for (field, subset), mean in cells.items()
+    )
+    assert scores[0].se == pytest.approx(100 * math.sqrt(variance))
+
+
 def test_the_api_gives_the_same_scores_as_a_count_over_items(tiny_folder, tmp_path):
     """From end to end on the bundled items: what the record says can be counted from its table."""
     import pandas as pd

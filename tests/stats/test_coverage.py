@@ -69,3 +69,25 @@ def test_macro_mean_of_clustered_items():
         blind += naive.low <= p.mean() <= naive.high
     assert 0.93 <= hits / REPLICATIONS <= 0.97
     assert blind / REPLICATIONS < 0.8, "an error that ignores templates would not do"
+
+
+@pytest.mark.slow
+def test_mean_of_means_of_clusters_that_cross_cells():
+    """Three strata of two to four cells; sixty stories, each asked about in about half of all cells."""
+    rng = np.random.default_rng(12)
+    cells = [(f"s{s}", f"w{w}") for s, count in enumerate((2, 3, 4)) for w in range(count)]
+    p = np.linspace(0.3, 0.8, len(cells))
+    weights = np.array([1 / 3 / count for count in (2, 3, 4) for _ in range(count)])
+    truth = float(weights @ p)
+    hits = blind = 0
+    for _ in range(REPLICATIONS):
+        story, asked = np.nonzero(rng.random((60, len(cells))) < 0.5)
+        shared, alone = rng.random(60)[story], rng.random(len(story))
+        values = (np.where(rng.random(len(story)) < 0.7, shared, alone) < p[asked]).astype(float).tolist()
+        strata, within = zip(*(cells[i] for i in asked), strict=True)
+        estimate = stratified_macro_mean(values, strata, [str(s) for s in story], within=within)
+        hits += estimate.low <= truth <= estimate.high
+        naive = stratified_macro_mean(values, strata, names(len(values)), within=within)
+        blind += naive.low <= truth <= naive.high
+    assert 0.93 <= hits / REPLICATIONS <= 0.97
+    assert blind / REPLICATIONS < 0.85, "an error that ignores stories would not do"

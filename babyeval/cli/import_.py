@@ -1,0 +1,84 @@
+"""babyeval import: official result files into records."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from babyeval.official.importing import Imported
+
+Text = str | None
+
+
+def import_(
+    path: Annotated[Path, typer.Argument(help="Official results folder, predictions.json, or submission file.")],
+    protocol: Annotated[Text, typer.Option(help="The year: babylm-2025 or babylm-2026.")] = None,
+    model: Annotated[Text, typer.Option(help="The model's name in records. Default: the official folder's.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder in the official evaluation_data layout.")] = None,
+    data_password: Annotated[
+        list[str] | None, typer.Option(help="TASK=PASSWORD of a data archive; may be repeated.", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Results folder. Default: results.")] = None,
+    revision: Annotated[Text, typer.Option(help="The revision, where the files do not say it. Default: main.")] = None,
+    backend: Annotated[Text, typer.Option(help="The backend, where the files do not say it.")] = None,
+) -> None:
+    """Bring results of the official pipeline into records.
+
+    Predictions are scored anew where the benchmark's data is here; without it the official
+    report's rounded scores are taken. What no task reads is kept for 'babyeval export'.
+
+    Example: babyeval import evaluation-pipeline/results --protocol babylm-2026 --data-dir evaluation_data
+    """
+    from babyeval.config import load_config
+    from babyeval.errors import UsageError
+    from babyeval.official.importing import import_results
+    from babyeval.official.parts import PARTS
+
+    if protocol not in PARTS:
+        said = f"'{protocol}' has no official files." if protocol else "The year is not named."
+        raise UsageError(said, hint=f"Choose by --protocol: {', '.join(PARTS)}.")
+    given = {"models": ("none",), "out": out, "data_dir": data_dir, "data_password": tuple(data_password or ()) or None}
+    config = load_config(given)  # the folders and passwords that 'run' would take
+    choice = {"model": model, "revision": revision, "backend": backend}
+    imports = import_results(path, protocol, **choice, out=config.out, data_dir=config.data_dir, passwords=config.passwords)
+    _print(imports, protocol, config.out)
+    lacking = [made.found for made in imports if made.state == "not scored"]
+    if lacking:
+        print(
+            f"Not scored for want of data: {', '.join(dict.fromkeys(found.task for found in lacking))}. "
+            f"With the data: babyeval import {path} --protocol {protocol} --data-dir DIR --out {config.out}",
+            file=sys.stderr,
+        )
+    raise typer.Exit(3 if lacking else 0)
+
+
+def _print(imports: Sequence[Imported], protocol: str, out: Path) -> None:
+    """A table per model and revision, and where everything lies."""
+    from rich.text import Text as Plain
+
+    from babyeval.cli import render
+
+    screen = render.console()
+    columns = ("part", "split", "backend", "score", "n", "what became of it")
+    for key in dict.fromkeys((made.found.model, made.found.revision) for made in imports):
+        mine = [made for made in imports if (made.found.model, made.found.revision) == key]
+        screen.print(render.simple_table(f"{key[0]} ({key[1]}), {protocol}", columns, [_row(made) for made in mine], (3, 4)))
+    screen.print(Plain(f"Records and kept parts: {out}"))
+
+
+def _row(made: Imported) -> tuple[str, ...]:
+    score = made.result.headline if made.result else None
+    return (
+        made.found.key or made.found.task or made.found.path.parent.name,
+        made.found.split,
+        made.found.backend,
+        f"{score.value:.2f}" if score is not None and score.value is not None else "-",
+        f"{score.n:,}" if score is not None else "-",
+        made.state + (f": {made.note}" if made.note else ""),
+    )

@@ -1,0 +1,269 @@
+"""The official submission file of one model out of a results folder."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from babyeval.data.lookup import find_data
+from babyeval.errors import DataError, MissingError, UsageError
+from babyeval.official.carried import Carried, find_carried
+from babyeval.official.parts import GLUE_TASKS, OFFICIAL_BACKENDS, Part, year_parts
+from babyeval.official.predictions import counted, make_predictions
+from babyeval.official.sizes import carried_problem, glue_problem, size_problem
+from babyeval.protocols import PROTOCOLS
+from babyeval.records import TaskResult
+from babyeval.registry import get_task, list_tasks
+from babyeval.store import ResultStore
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entry:
+    """What one submission file is about."""
+
+    model: str
+    revision: str
+    backend: str
+
+    def file_name(self) -> str:
+        """The name that the official collation gives the file."""
+        return f"all_full_preds_and_fast_scores_{OFFICIAL_BACKENDS[self.backend]}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A submission file's content.
+
+    Attributes:
+        entry: Model, revision and backend.
+        content: The parts by key, in the official order; null where missing.
+        missing: For each missing key why, and what would make it.
+    """
+
+    entry: Entry
+    content: dict[str, Any]
+    missing: dict[str, str]
+
+
+@dataclass(slots=True)
+class _Folder:
+    """What a results folder holds that concerns submissions of a year."""
+
+    root: Path
+    protocol: str
+    results: list[TaskResult]
+    carried: list[Carried] = field(default_factory=list)
+
+    def of(self, entry: Entry) -> list[TaskResult]:
+        return [
+            r for r in self.results if (r.model.name, r.model.revision, r.backend) == (entry.model, entry.revision, entry.backend)
+        ]
+
+    def record(self, entry: Entry, task: str) -> TaskResult | None:
+        """The record to be exported: full split, this year's protocol, items known."""
+        fitting = (r for r in self.of(entry) if r.task.name == task and r.protocol == self.protocol and r.split == "full")
+        return next((r for r in fitting if r.status == "done" and r.items is not None), None)
+
+    def kept(self, entry: Entry) -> dict[str, Any]:
+        """The imported parts; those of this very backend before those that belong to several."""
+        parts: dict[str, Any] = {}
+        for backend in ("", "enc-dec" if entry.backend.startswith("enc-dec-") else "", entry.backend):
+            for kept in self.carried:
+                if (kept.model, kept.revision, kept.backend) == (entry.model, entry.revision, backend):
+                    parts.update(kept.parts)
+        return parts
+
+
+def make_submission(
+    results: Path,
+    protocol: str,
+    *,
+    model: str | None = None,
+    revision: str | None = None,
+    backend: str | None = None,
+    data_dir: Path | None = None,
+    passwords: Mapping[str, str] | None = None,
+) -> Submission:
+    """Puts a submission together; parts of wrong size count as missing.
+
+    Args:
+        results: The results folder.
+        protocol: ``babylm-2025`` or ``babylm-2026``.
+        model: The model's name, where the folder holds several.
+        revision: Likewise.
+        backend: Likewise.
+        data_dir: Where the benchmark data is: records hold no texts, so it is read again.
+        passwords: Passwords of data archives by task.
+
+    Raises:
+        MissingError: There is nothing to export, or data or a table is absent.
+        UsageError: Several models fit.
+        DataError: The data is not what the records were made from.
+    """
+    parts = year_parts(protocol)
+    store = ResultStore(results)
+    folder = _Folder(results, protocol, list(store.results()), list(find_carried(results, protocol)))
+    entry = _chosen(folder, model, revision, backend)
+    kept = folder.kept(entry)
+    content: dict[str, Any] = {}
+    missing: dict[str, str] = {}
+    for part in parts:
+        record = folder.record(entry, part.task) if part.task else None
+        if record is not None:
+            content[part.key], problem = _from_record(store, part, record, data_dir, passwords)
+        elif kept.get(part.key) is not None:
+            content[part.key], problem = _from_kept(part, kept[part.key], protocol)
+        else:
+            content[part.key], problem = None, _what_to_do(folder, entry, part)
+        if problem:
+            missing[part.key] = problem
+    return Submission(entry, content, missing)
+
+
+def _from_record(
+    store: ResultStore, part: Part, record: TaskResult, data_dir: Path | None, passwords: Mapping[str, str] | None
+) -> tuple[Any, str | None]:
+    """The predictions of a record: its table says what was chosen, the data what that is."""
+    import pandas as pd
+
+    assert part.task is not None
+    assert record.items is not None
+    path = store.folder_of(record) / record.items.path
+    if not store.items_whole(record):
+        raise MissingError(
+            "The record's table of items is absent or damaged.", where=str(path), hint="Run the task again: its rows are cached."
+        )
+    table = pd.read_parquet(path, columns=["item_id", "subset", "prediction", "value"])
+    if not part.by_example:  # sizes first: they need no data
+        problem = size_problem(Counter(table["subset"]), record.protocol, part.task)
+        if problem:
+            return None, f"{problem} ({path})"
+    task = get_task(part.task)
+    source = find_data(task.card, task.home, record.split, data_dir, passwords)
+    if record.data is None or record.data.digest != source.digest:
+        raise DataError(
+            f"The data of '{part.task}' is not what its record was made from.",
+            where=f"{source.files[0].place}: digest {source.digest[:12]}, the record's "
+            f"{record.data.digest[:12] if record.data else 'unknown'}",
+            hint="Name the right folder by --data-dir, or run the task again on this data.",
+        )
+    items = [item for item in task.items(source) if task.keeps(item, PROTOCOLS[record.protocol])]
+    chosen = dict(zip(table["item_id"], zip(table["prediction"], table["value"], strict=True), strict=True))
+    predictions = make_predictions(part, items, {name: (int(i), float(value)) for name, (i, value) in chosen.items()})
+    problem = size_problem(counted(predictions), record.protocol, part.task)
+    return (None, problem) if problem else (predictions, None)
+
+
+def _from_kept(part: Part, content: Any, protocol: str) -> tuple[Any, str | None]:
+    """An imported part as it is, if its size is right."""
+    if part.key == "glue" and isinstance(content, dict):
+        faults = {task: glue_problem(task, content.get(task)) for task in GLUE_TASKS}
+        right = {task: content[task] for task, fault in faults.items() if fault is None}
+        return right or None, "; ".join(fault for fault in faults.values() if fault) or None
+    if part.task is None:
+        problem = carried_problem(part.key, content, protocol)
+    else:
+        problem = size_problem(counted(content), protocol, part.task)
+    return (None, problem) if problem else (content, None)
+
+
+def _chosen(folder: _Folder, model: str | None, revision: str | None, backend: str | None) -> Entry:
+    """The one model, revision and backend that is asked for or there."""
+    everything = {Entry(r.model.name, r.model.revision, r.backend) for r in folder.results}
+    everything |= {Entry(kept.model, kept.revision, kept.backend) for kept in folder.carried}
+    if not everything:
+        raise MissingError("The results folder holds no records.", where=str(folder.root), hint="Make some by 'babyeval run'.")
+    name = _one(sorted({entry.model for entry in everything}), model, "model", "--model")
+    here = {entry for entry in everything if entry.model == name}
+    ready = {entry for entry in here if _exportable(folder, entry)}
+    if not ready:
+        raise _nothing(folder, name, here)
+    at = _one(sorted({entry.revision for entry in ready}), revision, "revision", "--revision")
+    ready = {entry for entry in ready if entry.revision == at}
+    how = _one(sorted({entry.backend for entry in ready}), backend, "backend", "--backend")
+    return Entry(name, at, how)
+
+
+def _exportable(folder: _Folder, entry: Entry) -> bool:
+    if entry.backend not in OFFICIAL_BACKENDS:
+        return False
+    here = any(kept.parts and (kept.model, kept.revision, kept.backend) == (entry.model, entry.revision, entry.backend)
+               for kept in folder.carried)  # fmt: skip
+    return here or any(folder.record(entry, part.task) for part in year_parts(folder.protocol) if part.task)
+
+
+def _one(names: Sequence[str], wanted: str | None, what: str, option: str) -> str:
+    if wanted is not None and wanted not in names:
+        raise UsageError(
+            f"There is no {what} '{wanted}' to export.", where=f"there are: {', '.join(names)}", hint=f"Choose by {option}."
+        )
+    if wanted is None and len(names) > 1:
+        raise UsageError(
+            f"A submission is about one {what}, and the folder holds {len(names)}.",
+            where=", ".join(names),
+            hint=f"Choose one by {option}.",
+        )
+    return wanted if wanted is not None else names[0]
+
+
+def _nothing(folder: _Folder, name: str, entries: Iterable[Entry]) -> MissingError:
+    """Why a model has nothing to export, and the command that would change it."""
+    mine = [r for r in folder.results if r.model.name == name]
+    right = [r for r in mine if r.protocol == folder.protocol]
+    splits = sorted({r.split for r in right})
+    protocols = sorted({r.protocol for r in mine if r.protocol != folder.protocol})
+    if right and splits != ["full"]:
+        what = f"'{name}' has records of {folder.protocol} on {', '.join(splits)} only; submissions take the full split, without --limit."
+    elif right:
+        odd = sorted({entry.backend for entry in entries if entry.backend not in OFFICIAL_BACKENDS})
+        what = f"'{name}' has no finished record of {folder.protocol}" + (
+            f" with an official scoring ({', '.join(odd)})." if odd else "."
+        )
+    else:
+        what = f"'{name}' has no record of {folder.protocol}" + (f", only of {', '.join(protocols)}." if protocols else ".")
+    tasks = [part.task for part in year_parts(folder.protocol) if part.task and part.task in {r.task.name for r in mine}]
+    return MissingError(what, where=str(folder.root), hint=_command(folder, mine, ",".join(tasks) or "zero-shot"))
+
+
+def _what_to_do(folder: _Folder, entry: Entry, part: Part) -> str:
+    """Why a part is missing, and what would make it."""
+    if part.task is None:
+        return "not in imported files; 'babyeval import' brings it in from the official results"
+    if part.task not in {listing.name for listing in list_tasks() if listing.task is not None}:
+        return "this version has no such task; 'babyeval import' brings it in from the official results"
+    mine = [r for r in folder.of(entry) if r.task.name == part.task]
+    right = [r for r in mine if r.protocol == folder.protocol]
+    full = [r for r in right if r.split == "full"]
+    if full and full[0].imported is not None:
+        return "imported without its predictions; import again with them"
+    if full:
+        why = f"{full[0].status}: {(full[0].error or '').splitlines()[0] if full[0].error else 'no items'}"
+    elif right:
+        why = f"only on {', '.join(sorted({r.split for r in right}))}"
+    elif mine:
+        why = f"only under {', '.join(sorted({r.protocol for r in mine}))}"
+    else:
+        why = "not evaluated"
+    return f"{why}. {_command(folder, [r for r in folder.results if r.model.name == entry.model], part.task)}"
+
+
+def _command(folder: _Folder, mine: Sequence[TaskResult], tasks: str) -> str:
+    """The command that computes tasks under the year's protocol; what is cached costs nothing."""
+    own = next((r.model for r in mine if r.imported is None), None)
+    if own is None and mine:
+        return f"Import it: babyeval import PATH --protocol {folder.protocol}"
+    revision = f"@{own.revision}" if own is not None and own.revision != "main" else ""
+    model = shlex.quote(f"{own.name}={own.source}{revision}") if own is not None else "PATH"
+    out = shlex.quote(str(folder.root))
+    return f"Run: babyeval run --model {model} --tasks {tasks} --protocol {folder.protocol} --out {out} (cached rows need no weights)"
+
+
+def official_text(content: Mapping[str, Any]) -> str:
+    """The file's text; NaN is written as the official pipeline writes it."""
+    import json
+
+    return json.dumps(content) + "\n"

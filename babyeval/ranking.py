@@ -1,0 +1,195 @@
+"""The ranking family: the right candidate has to get the highest score, by one or several criteria."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from babyeval.card import TaskCard
+from babyeval.data.jsonl import Record, read_jsonl
+from babyeval.decide import Choice, choose, margin
+from babyeval.errors import DataError
+from babyeval.families import LineTask, Reader
+from babyeval.protocols import Protocol
+from babyeval.records import Score
+from babyeval.stats.aggregate import accuracy_scores
+from babyeval.types import Item, Outcome, Row, Span
+
+Norm = Literal["sum", "token", "char"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Spans of an item that compete with each other.
+
+    Attributes:
+        spans: Their indices in ``item.spans``.
+        gold: Which of these indices should win.
+    """
+
+    spans: tuple[int, ...]
+    gold: int
+
+
+def all_against_gold(item: Item) -> tuple[Contest, ...]:
+    """All spans compete, and the item's gold should win."""
+    return (Contest(tuple(range(len(item.spans))), int(item.gold)),)
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One way to turn an item's rows into a credit.
+
+    Attributes:
+        metric: Name of the score it leads to; the first criterion's is the card's metric.
+        norm: What a candidate's sum of log-probabilities is divided by: nothing, its number of scored
+            tokens, or its number of characters.
+        contests: The contests of an item; its credit is the mean over them.
+        all_of: The item earns its credit only if every contest is won.
+        applies: Which items the score is about.
+        chance: Expected score of a guessing model in percent; None takes the card's.
+    """
+
+    metric: str = "accuracy"
+    norm: Norm = "sum"
+    contests: Callable[[Item], tuple[Contest, ...]] = all_against_gold
+    all_of: bool = False
+    applies: Callable[[Item], bool] = lambda _: True
+    chance: float | None = None
+
+
+class RankingTask(LineTask):
+    """The task family in which the model has to give the right candidate the highest score.
+
+    Args:
+        card: What the task is.
+        home: The folder that holds the card and the bundled files.
+        decode: Turns one line of a data file into an item, usually by `ranking_item`.
+        criteria: The criteria under a protocol, the headline's first; the others become further metrics.
+        keeps: Which items belong to the task under a protocol; all by default.
+        read: Turns a data file into records, for files in another format than JSONL.
+
+    Example:
+        A complete task, in the file ``task.py`` beside its ``card.toml``::
+
+            def decode(record):
+                spans = [Span(record.text("sentence_good")), Span(record.text("sentence_bad"))]
+                return ranking_item(record, subset=record.text("UID"), spans=spans)
+
+            task = RankingTask.beside(__file__, decode)
+    """
+
+    decides = True
+    does = "lets it choose among an item's candidates by their log-probabilities"
+
+    def __init__(
+        self,
+        card: TaskCard,
+        home: Path,
+        decode: Callable[[Record], Item],
+        criteria: Callable[[Protocol], Sequence[Criterion]] = lambda _: (Criterion(),),
+        keeps: Callable[[Item, Protocol], bool] = lambda *_: True,
+        read: Reader = read_jsonl,
+    ) -> None:
+        super().__init__(card, home, decode, read)
+        self.criteria = criteria
+        self._keeps = keeps
+
+    def keeps(self, item: Item, protocol: Protocol) -> bool:
+        return self._keeps(item, protocol)
+
+    def outcomes(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[Outcome]:
+        main, *others = self.criteria(protocol)
+        outcomes = []
+        for item, answers in zip(items, rows, strict=True):
+            nan = self.has_nan(item, answers, protocol)
+            choices = _choices(main, item, answers, protocol)
+            outcomes.append(
+                Outcome(
+                    item_id=item.id,
+                    value=_credit(main, choices),
+                    raw=tuple(normalised(item, answers, i, main.norm) for i in range(len(answers))),
+                    prediction=choices[0].prediction,
+                    tied=max(choice.tied for choice in choices),
+                    nan=nan,
+                    variants={
+                        other.metric: _credit(other, _choices(other, item, answers, protocol)) if other.applies(item) else None
+                        for other in others
+                    },
+                )
+            )
+        return outcomes
+
+    def scores(self, items: Sequence[Item], outcomes: Sequence[Outcome], protocol: Protocol) -> list[Score]:
+        chances = {criterion.metric: criterion.chance for criterion in self.criteria(protocol)}
+        return accuracy_scores(self.card, items, outcomes, chances)
+
+    def margins(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[tuple[float, ...]]:
+        return [
+            tuple(
+                margin([normalised(item, answers, i, criterion.norm) for i in contest.spans], contest.spans.index(contest.gold))
+                for criterion in self.criteria(protocol)
+                for contest in criterion.contests(item)
+            )
+            for item, answers in zip(items, rows, strict=True)
+        ]
+
+
+def normalised(item: Item, answers: Sequence[Row], i: int, norm: Norm) -> float:
+    """The score of span ``i``: its sum, per token, or per character (D5), in nats.
+
+    Example:
+        >>> item = Item("i", "u", "i", (Span("in the box", 6),), 0)
+        >>> normalised(item, [Row((-1.0, -3.0))], 0, "token"), normalised(item, [Row((-1.0, -3.0))], 0, "char")
+        (-2.0, -1.0)
+    """
+    row, span = answers[i], item.spans[i]
+    size = {"sum": 1, "token": len(row.logprobs), "char": len(span.text) - span.start}[norm]
+    return row.total / size
+
+
+def _choices(criterion: Criterion, item: Item, answers: Sequence[Row], protocol: Protocol) -> list[Choice]:
+    """The outcome of each contest; predictions are indices of the item's spans."""
+    choices = []
+    for contest in criterion.contests(item):
+        scores = [normalised(item, answers, i, criterion.norm) for i in contest.spans]
+        choice = choose(scores, contest.spans.index(contest.gold), protocol, item.id)
+        choices.append(replace(choice, prediction=contest.spans[choice.prediction]))
+    return choices
+
+
+def _credit(criterion: Criterion, choices: Sequence[Choice]) -> float:
+    credits = [choice.credit for choice in choices]
+    return math.prod(credits) if criterion.all_of else math.fsum(credits) / len(credits)
+
+
+def ranking_item(
+    record: Record,
+    *,
+    subset: str,
+    spans: Sequence[Span],
+    gold: int = 0,
+    cluster: str | None = None,
+    meta: Mapping[str, str] | None = None,
+) -> Item:
+    """Makes the item of a ranking task.
+
+    Args:
+        record: The line it comes from; its content is part of the item's id.
+        subset: The official UID.
+        spans: One span per candidate.
+        gold: Index of the right candidate.
+        cluster: What it shares with dependent items of its subset, for example a template; by default
+            only exact duplicates depend on each other.
+        meta: Further keys by which scores are grouped.
+
+    Raises:
+        DataError: There are fewer than two candidates, or gold is none of them.
+    """
+    if len(spans) < 2 or not 0 <= gold < len(spans):
+        raise DataError(f"Candidate {gold} of {len(spans)} cannot be ranked.", where=record.where)
+    name = f"{subset}-{record.digest}"
+    return Item(name, subset, f"{subset}:{cluster}" if cluster is not None else name, tuple(spans), gold, dict(meta or {}))

@@ -1,0 +1,1 @@
+"""French subject-verb agreement as a task for babyeval."""

@@ -1,0 +1,92 @@
+"""What section 8 of the protocol says about a submission file, checked without the code under test."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from scipy.stats import spearmanr
+
+KEYS = {
+    "babylm-2025": (
+        *("blimp", "blimp_supplement", "ewok", "entity_tracking", "wug_adj", "wug_past"),
+        *("comps", "reading", "aoa", "glue", "fast_eval_results"),
+    ),
+    "babylm-2026": (
+        *("blimp", "blimp_supplement", "ewok", "entity_tracking_filtered", "comps", "global_piqa_parallel"),
+        *("global_piqa_nonparallel", "reading", "aoa_surprisals", "aoa", "glue", "fast_eval_results"),
+    ),
+}
+RANKED = ("blimp", "blimp_supplement", "ewok", "entity_tracking", "entity_tracking_filtered", "comps")
+FOLDERS = {
+    "blimp": "blimp_filtered", "blimp_supplement": "supplement_filtered", "ewok": "ewok_filtered",
+    "entity_tracking": "entity_tracking", "entity_tracking_filtered": "entity_tracking", "comps": "comps",
+    "wug_adj": "wug_adj_nominalization", "wug_past": "wug_past_tense",
+    "global_piqa_parallel": "global_piqa_parallel", "global_piqa_nonparallel": "global_piqa_nonparallel",
+}  # fmt: skip
+
+
+def gold_answers(key: str, year: str, data: Path) -> dict[str, list[Any]]:
+    """For each UID what the right predictions are, straight from the data files; WUG: the human ratios."""
+    answers: dict[str, list[Any]] = defaultdict(list)
+    for path in sorted((data / "full_eval" / FOLDERS[key]).glob("*.jsonl")):
+        for text in path.read_text(encoding="utf-8").splitlines():
+            line = json.loads(text)
+            if key.startswith("blimp"):
+                answers[line.get("UID", path.stem)].append(line["sentence_good"])
+            elif key == "ewok":
+                right = line["Target1"] if year == "babylm-2025" else f"{line['Context1']} {line['Target1']}"
+                answers[line["Domain"]].append(right)
+            elif key == "comps":
+                uid = path.stem.removeprefix("comps_").replace("-", "_")
+                answers[uid].append(f"{line['prefix_acceptable']} {line['property_phrase']}")
+            elif key.startswith("wug"):
+                answers[path.stem].append((line["ratio"], line["sentences"].split("\t")))
+            elif key.startswith("global_piqa"):
+                answers[line["example_id"]].append(line[f"solution{line['label']}"])
+            elif key == "entity_tracking" or not any("nothing" in option for option in line["options"]):
+                answers[f"{path.stem}_{line['numops']}_ops"].append(line["options"][0])
+    return answers
+
+
+def validate(content: dict[str, Any], year: str, data: Path) -> set[str]:
+    """Asserts that the file has the official form; returns the keys that are null."""
+    assert tuple(content) == KEYS[year]
+    for key in FOLDERS:
+        if content.get(key) is not None:
+            _validate_part(key, content[key], gold_answers(key, year, data))
+    return {key for key, value in content.items() if value is None}
+
+
+def _validate_part(key: str, part: dict[str, Any], gold: dict[str, list[Any]]) -> None:
+    assert set(part) == set(gold)
+    for uid, block in part.items():
+        assert list(block) == ["predictions"]
+        assert [entry["id"] for entry in block["predictions"]] == [f"{uid}_{k}" for k in range(len(gold[uid]))]
+        for entry, answer in zip(block["predictions"], gold[uid], strict=True):
+            assert set(entry) == ({"id", "pred", "prob"} if key.startswith("wug") else {"id", "pred"})
+            assert isinstance(entry["pred"], str)
+            if key.startswith("wug"):
+                assert entry["pred"] in answer[1]
+                assert 0 <= entry["prob"] <= 1
+                assert (entry["prob"] >= 0.5) == (entry["pred"] == answer[1][0]) or math.isclose(entry["prob"], 0.5)
+
+
+def official_score(key: str, part: dict[str, Any], year: str, data: Path) -> float:
+    """The score that the server computes: stripped texts compared with gold, macro means (sections 1, 3.4, 3.5)."""
+    gold = gold_answers(key, year, data)
+    if key.startswith("wug"):
+        ((uid, ratios),) = gold.items()
+        return float(spearmanr([entry["prob"] for entry in part[uid]["predictions"]], [ratio for ratio, _ in ratios])[0])
+    by_uid = {}
+    for uid, answers in gold.items():
+        pairs = zip(part[uid]["predictions"], answers, strict=True)
+        by_uid[uid] = 100 * fmean(entry["pred"].strip() == answer.strip() for entry, answer in pairs)
+    if key.startswith("entity"):
+        splits = ("regular", "ambiref", "move_contents")
+        return fmean(fmean(value for uid, value in by_uid.items() if uid.startswith(split)) for split in splits)
+    return fmean(by_uid.values())
