@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from babyeval.data.jsonl import Record
     from babyeval.data.lookup import DataFile
     from babyeval.families import SpanTask
-    from babyeval.ranking import Contest, Criterion, RankingTask, ranking_item
+    from babyeval.ranking import Contest, Criterion, RankingTask, ranking_item, text_cluster
     from babyeval.rating import RatingTask, rating_item
     from babyeval.registry import register_task
     from babyeval.types import Item, Span
@@ -35,6 +35,7 @@ _HOMES = {
     "Criterion": "babyeval.ranking",
     "Contest": "babyeval.ranking",
     "ranking_item": "babyeval.ranking",
+    "text_cluster": "babyeval.ranking",
     "RatingTask": "babyeval.rating",
     "rating_item": "babyeval.rating",
     "Item": "babyeval.types",
@@ -56,6 +57,7 @@ __all__ = [
     "ranking_item",
     "rating_item",
     "register_task",
+    "text_cluster",
 ]
 
 

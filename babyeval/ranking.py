@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -183,7 +184,7 @@ def ranking_item(
         spans: One span per candidate.
         gold: Index of the right candidate.
         cluster: What it shares with dependent items of its subset, for example a template; by default
-            only exact duplicates depend on each other.
+            only exact duplicates depend on each other. Records show it: of texts take `text_cluster`.
         meta: Further keys by which scores are grouped.
 
     Raises:
@@ -193,3 +194,13 @@ def ranking_item(
         raise DataError(f"Candidate {gold} of {len(spans)} cannot be ranked.", where=record.where)
     name = f"{subset}-{record.digest}"
     return Item(name, subset, f"{subset}:{cluster}" if cluster is not None else name, tuple(spans), gold, dict(meta or {}))
+
+
+def text_cluster(*texts: str) -> str:
+    """The name of a cluster that is known by texts: their digest, since records hold no text of a benchmark.
+
+    Example:
+        >>> text_cluster("a", "b") == text_cluster("a", "b") != text_cluster("ab")
+        True
+    """
+    return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import numpy as np
-
 from babyeval.data.jsonl import Record
 from babyeval.decide import choose
 from babyeval.errors import DataError
@@ -55,6 +53,8 @@ def official_share(first: float, second: float) -> float:
         >>> official_share(-10.0, -30.0)
         1.0
     """
+    import numpy as np
+
     scores = np.array([first, second], np.float32)
     with np.errstate(invalid="ignore"):  # two impossible forms: NaN, as torch gives
         powers = np.exp(scores - scores.max())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from babyeval.data.lookup import DataFile, DataSource
 from babyeval.errors import DataError
 from babyeval.protocols import PROTOCOLS
 from babyeval.records import Score
-from babyeval.registry import get_task
+from babyeval.registry import get_task as look_up
 from babyeval.types import Item, Outcome, Row
 
 Line = Mapping[str, Any]
+get_task = cache(look_up)  # looking through all entry points takes milliseconds, too long for each of thousands of items
 
 
 def decoded(task: str, content: Line, stem: str = "some_file") -> Item:

@@ -100,3 +100,41 @@ def test_the_margins_sign_is_the_decision(scores, gold):
 def test_the_gold_candidate_may_stand_anywhere():
     assert [choose([-3.0, -1.0, -2.0], gold, ROBUST).credit for gold in range(3)] == [0.0, 1.0, 0.0]
     assert choose([-3.0, -1.0, -2.0], 2, ROBUST).prediction == 1
+
+
+# Where ties share the credit, one of the tied candidates is named in submissions: the same one in every run (D3).
+
+
+def test_the_named_candidate_depends_on_the_item_alone():
+    scores = [-2.0, -1.0, -1.0, -1.0]
+    named = [choose(scores, 0, ROBUST, f"item {n}").prediction for n in range(300)]
+    assert named == [choose(scores, 3, OFFICIAL_2026, f"item {n}").prediction for n in range(300)]
+    counts = np.bincount(named, minlength=4)
+    assert counts[0] == 0, "a loser is never named"
+    assert (np.abs(counts[1:] - 100) < 40).all(), "the others about equally often"
+
+
+def test_the_named_candidate_is_the_same_in_another_process():
+    """Python's own hash would differ; these were drawn once."""
+    assert [choose([-1.0, -1.0], 0, ROBUST, name).prediction for name in ("", "a", "b", "c", "d", "e", "f", "g")] == [
+        0,
+        1,
+        1,
+        1,
+        1,
+        1,
+        1,
+        0,
+    ]
+
+
+@given(SCORES, st.text(max_size=5))
+def test_the_name_of_an_item_changes_no_credit(scores, name):
+    for protocol in PROTOCOLS.values():
+        plain, named = choose(scores, 0, protocol), choose(scores, 0, protocol, name)
+        assert (plain.credit, plain.tied, plain.nan) == (named.credit, named.tied, named.nan)
+        assert scores[named.prediction] == max(scores)
+
+
+def test_2025_names_the_first():
+    assert {choose([-2.0, -1.0, -1.0], 0, OFFICIAL_2025, f"item {n}").prediction for n in range(20)} == {1}

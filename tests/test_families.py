@@ -13,7 +13,7 @@ from babyeval.data.lookup import DataFile, DataSource
 from babyeval.errors import DataError, ModelError
 from babyeval.families import SpanTask, number_equals
 from babyeval.protocols import PROTOCOLS
-from babyeval.ranking import RankingTask, ranking_item
+from babyeval.ranking import Contest, Criterion, RankingTask, normalised, ranking_item, text_cluster
 from babyeval.types import Item, Row, Span
 
 CARD = TaskCard(
@@ -136,6 +136,72 @@ def test_a_candidate_without_scored_tokens_is_an_error_under_every_protocol(prot
 
 def test_margins_are_differences_of_sums():
     assert task().margins([item(), item(1)], [rows((-1.0, -2.0), (-5.0,))] * 2, PROTOCOLS["robust"]) == [(2.0,), (-2.0,)]
+
+
+# Criteria: how contests become a credit, and norms a score.
+
+
+@pytest.mark.parametrize(("norm", "scores"), [("sum", (-6.0, -4.0)), ("token", (-2.0, -4.0)), ("char", (-1.0, -2.0))])
+def test_a_score_is_a_sum_per_token_or_per_character_of_the_span(norm, scores):
+    """The context's characters do not count: six and two are scored."""
+    both = Item("i", "u", "i", (Span("the tin of a", 6), Span("a ring", 4)), 0)
+    answers = rows((-1.0, -2.0, -3.0), (-4.0,))
+    assert tuple(normalised(both, answers, i, norm) for i in range(2)) == scores
+
+
+def contests(*pairs: tuple[int, int]):
+    return lambda _: tuple(Contest(pair, pair[0]) for pair in pairs)
+
+
+@pytest.mark.parametrize(
+    ("answers", "mean", "product"),
+    [((-1, -2, -1, -2), 1, 1), ((-1, -2, -2, -1), 0.5, 0), ((-1, -2, -1, -1), 0.75, 0.5), ((-1, -1, -1, -1), 0.5, 0.25)],
+)
+def test_a_credit_is_the_mean_or_the_product_of_contests(answers, mean, product):
+    both = Criterion(contests=contests((0, 1), (2, 3))), Criterion("all", contests=contests((0, 1), (2, 3)), all_of=True)
+    these = RankingTask(CARD, Path(), decode, lambda _: both)
+    (outcome,) = these.outcomes([item(0, 4)], [rows(*[(float(a),) for a in answers])], PROTOCOLS["robust"])
+    assert (outcome.value, outcome.variants) == (mean, {"all": product})
+
+
+def test_a_contest_is_among_its_own_spans():
+    """The best candidate of all does not matter if it does not compete; predictions are indices of the item's spans."""
+    these = RankingTask(CARD, Path(), decode, lambda _: (Criterion(contests=lambda _: (Contest((3, 1), 1),)),))
+    (outcome,) = these.outcomes([item(0, 4)], [rows((-0.1,), (-5.0,), (-0.2,), (-4.0,))], PROTOCOLS["robust"])
+    assert (outcome.value, outcome.prediction, outcome.tied) == (0.0, 3, 1)
+    assert these.margins([item(0, 4)], [rows((-0.1,), (-5.0,), (-0.2,), (-4.0,))], PROTOCOLS["robust"]) == [(-1.0,)]
+
+
+def test_there_is_one_margin_for_each_contest_of_each_criterion():
+    criteria = (Criterion(contests=contests((0, 1), (2, 3))), Criterion("token", norm="token", contests=contests((1, 2))))
+    these = RankingTask(CARD, Path(), decode, lambda _: criteria)
+    answers = rows((-1.0,), (-2.0, -2.0), (-3.0,), (-3.5,))
+    assert these.margins([item(0, 4)], [answers], PROTOCOLS["robust"]) == [(3.0, 0.5, 1.0)]
+
+
+def test_what_a_criterion_does_not_apply_to_is_none():
+    criteria = (Criterion(), Criterion("odd", applies=lambda item: item.id == "other"))
+    these = RankingTask(CARD, Path(), decode, lambda _: criteria)
+    (outcome,) = these.outcomes([item()], [rows((-1.0,), (-2.0,))], PROTOCOLS["robust"])
+    assert outcome.variants == {"odd": None}
+
+
+def test_all_items_belong_to_a_task_unless_it_says_otherwise():
+    assert all(task().keeps(item(), protocol) for protocol in PROTOCOLS.values())
+
+
+def test_a_cluster_known_by_texts_shows_none_of_them():
+    assert text_cluster("a secret", "b") == text_cluster("a secret", "b") != text_cluster("a secre", "tb")
+    assert "secret" not in text_cluster("a secret", "b")
+
+
+def test_an_id_declared_twice_is_refused_within_a_file_only(tmp_path):
+    named = RankingTask(CARD.model_copy(update={"id_field": "n"}), Path(), decode)
+    line = '{{"UID": "u", "good": "a", "bad": "b", "n": {}}}'
+    with pytest.raises(DataError, match="n '7' is declared twice") as caught:
+        named.items(source(tmp_path, line.format(7), line.format(8), line.format('"7"')))
+    assert "line 3; first in" in caught.value.where
+    assert len(named.items(source(tmp_path, line.format(7), line.format(8)))) == 2
 
 
 def test_a_task_that_decides_nothing_has_no_margins():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from babyeval.data.fetch import Fetched
-    from babyeval.data.verify import Holding
+    from babyeval.data.verify import Holding, Verdict
     from babyeval.families import SpanTask
 
 app = typer.Typer(help="List, fetch and verify benchmark data.", no_args_is_help=True)
@@ -110,7 +111,7 @@ def fetch(
         screen.print(render.simple_table(f"Data folder {wish.root}", ("task", "splits", "files", "state", "source"), rows, (2,)))
         for outcome in outcomes:
             if outcome.error:
-                screen.print(f"{outcome.task}: {outcome.error}", markup=False)
+                screen.print(f"{outcome.task}: {outcome.error}", markup=False, soft_wrap=True)
     codes = {outcome.error.exit_code for outcome in outcomes if outcome.error}
     raise typer.Exit(1 if 1 in codes else max(codes, default=0))
 
@@ -147,6 +148,15 @@ def verify(
         keys = ("task", "split", "file", "state", "detail")
         render.print_json([{key: getattr(verdict, key) for key in keys} for verdict in verdicts])
     else:
-        rows = [(v.task, v.split, v.file or "-", v.state, v.detail) for v in verdicts]
-        render.console().print(render.simple_table("Data", ("task", "split", "file", "state", "detail"), rows))
+        render.console().print(render.simple_table("Data", ("task", "split", "file", "state", "detail"), _summed(verdicts)))
     raise typer.Exit(exit_code(verdicts, [task.card.name for task in tasks] if name else []))
+
+
+def _summed(verdicts: list[Verdict]) -> list[tuple[str, ...]]:
+    """Files that are right are counted by task and split; all others have a line of their own."""
+    right = Counter((verdict.task, verdict.split) for verdict in verdicts if verdict.state == "right")
+    rows: list[tuple[str, ...]] = [(v.task, v.split, v.file or "-", v.state, v.detail) for v in verdicts if v.state != "right"]
+    rows += [
+        (task, split, f"all {count}" if count > 1 else "one", "right", "as published") for (task, split), count in right.items()
+    ]
+    return sorted(rows)

@@ -64,7 +64,7 @@ def _export_submission(made: Submission, format: str, out: Path | None) -> None:
         raise MissingError(
             f"The submission of '{made.entry.model}' is incomplete, and {format} takes only complete ones; nothing was written.",
             where="\n    ".join(["", *lines]),
-            hint="Make what is missing, then export again.",
+            hint="\n    ".join(made.advice) or "Make what is missing, then export again.",
         )
     text = official_text(made.content)
     if out is None:
@@ -76,7 +76,9 @@ def _export_submission(made: Submission, format: str, out: Path | None) -> None:
         print(f"Wrote {target}: '{made.entry.model}' ({made.entry.revision}), scored as {made.entry.backend}.", file=sys.stderr)
     partial = {key for key in made.missing if made.content[key] is not None}
     for key, reason in made.missing.items():
-        print(f"{'Incomplete' if key in partial else 'Left null'}: {key}: {reason}", file=sys.stderr)
+        print(f"{'Incomplete' if key in partial else 'Left null'}: {key}: {reason.rstrip('.')}.", file=sys.stderr)
+    for line in made.advice:
+        print(f"What next: {line}", file=sys.stderr)
 
 
 def _export_table(

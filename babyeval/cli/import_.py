@@ -47,7 +47,7 @@ def import_(
     config = load_config(given)  # the folders and passwords that 'run' would take
     choice = {"model": model, "revision": revision, "backend": backend}
     imports = import_results(path, protocol, **choice, out=config.out, data_dir=config.data_dir, passwords=config.passwords)
-    _print(imports, protocol, config.out)
+    _print(imports, protocol, config.out, model, revision)
     lacking = [made.found for made in imports if made.state == "not scored"]
     if lacking:
         print(
@@ -58,7 +58,7 @@ def import_(
     raise typer.Exit(3 if lacking else 0)
 
 
-def _print(imports: Sequence[Imported], protocol: str, out: Path) -> None:
+def _print(imports: Sequence[Imported], protocol: str, out: Path, model: str | None, revision: str | None) -> None:
     """A table per model and revision, and where everything lies."""
     from rich.text import Text as Plain
 
@@ -68,7 +68,8 @@ def _print(imports: Sequence[Imported], protocol: str, out: Path) -> None:
     columns = ("part", "split", "backend", "score", "n", "what became of it")
     for key in dict.fromkeys((made.found.model, made.found.revision) for made in imports):
         mine = [made for made in imports if (made.found.model, made.found.revision) == key]
-        screen.print(render.simple_table(f"{key[0]} ({key[1]}), {protocol}", columns, [_row(made) for made in mine], (3, 4)))
+        title = f"{model or key[0]} ({revision or key[1]}), {protocol}"
+        screen.print(render.simple_table(title, columns, [_row(made) for made in mine], (3, 4)))
     screen.print(Plain(f"Records and kept parts: {out}"))
 
 

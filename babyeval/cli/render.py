@@ -47,29 +47,31 @@ def print_results(outcome: RunReport, out: Path) -> None:
         mine = [result for result in outcome.results if (result.model.name, result.model.revision) == (name, revision)]
         title = f"{name} ({revision}), scored as {mine[0].backend}"
         columns = ("task", "split", "protocol", "score", "95% interval", "chance", "n", "ties", "status")
-        screen.print(simple_table(title, columns, [_result_row(result) for result in mine], (3, 4, 5, 6, 7)))
-    for result in outcome.results:
-        for line in _remarks(result):
-            screen.print(Text(line))
+        rows = [row for result in mine for row in _result_rows(result)]
+        screen.print(simple_table(title, columns, rows, (3, 4, 5, 6, 7)))
+    for line in _all_remarks(outcome.results):
+        screen.print(Text(line))
     for group in outcome.groups:
         screen.print(Text(_group_line(group)))
     screen.print(Text(f"Records and per-item tables: {out}"))
 
 
-def _result_row(result: TaskResult) -> tuple[str, ...]:
-    score = result.headline
+def _result_rows(result: TaskResult) -> list[tuple[str, ...]]:
+    """The headline, and beneath it what other criteria give for the whole."""
     counts = result.counts
-    return (
-        result.task.name,
-        result.split,
-        result.protocol,
-        _number(score.value) if score else "-",
-        _interval(score) if score else "-",
-        _number(score.chance) if score else "-",
-        f"{counts.items:,}" if counts else "-",
-        str(counts.ties) if counts else "-",
-        result.status,
-    )
+    label = (result.split, result.protocol)
+    ties = str(counts.ties) if counts else "-"
+    rows = [(result.task.name, *label, *_cells(result.headline), ties, result.status)]
+    for score in result.scores:
+        if not score.group and score not in result.headlines:
+            rows.append((f"  {score.metric}", *label, *_cells(score), "", ""))
+    return rows
+
+
+def _cells(score: Score | None) -> tuple[str, ...]:
+    if score is None:
+        return ("-",) * 4
+    return _number(score.value), _interval(score), _number(score.chance), f"{score.n:,}"
 
 
 def _interval(score: Score) -> str:
@@ -80,23 +82,34 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
+def _all_remarks(results: Sequence[TaskResult]) -> list[str]:
+    """What a reader of the numbers must know; what holds under several protocols is said once."""
+    said: dict[tuple[str, str, str], list[str]] = {}
+    for result in results:
+        for remark in _remarks(result):
+            said.setdefault((result.model.name, result.task.name, remark), []).append(result.protocol)
+    several = len({result.model.name for result in results}) > 1
+    return [
+        f"{f'{model}, ' if several else ''}{task} ({', '.join(protocols)}): {remark}"
+        for (model, task, remark), protocols in said.items()
+    ]
+
+
 def _remarks(result: TaskResult) -> list[str]:
-    """What a reader of the number must know."""
-    label = f"{result.task.name} ({result.protocol})"
-    lines = [f"{label}: {result.status}. {result.error}"] if result.error else []
+    lines = [f"{result.status}. {result.error}"] if result.error and result.status != "not_applicable" else []
     if result.headline and result.headline.note and result.headline.ci_low is None:
-        lines.append(f"{label}: no interval, {result.headline.note}.")
+        lines.append(f"no interval, {result.headline.note}." if result.headline.value is not None else f"{result.headline.note}.")
     counts = result.counts
     if counts and counts.nan:
-        lines.append(f"{label}: {counts.nan} items with NaN scores; {result.protocol} gives them a meaning, the model has none.")
+        lines.append(f"{counts.nan} items with NaN scores; {result.protocol} gives them a meaning, the model has none.")
     if counts and counts.truncated:
-        lines.append(f"{label}: in {counts.truncated} items context was cut to fit the model's window.")
+        lines.append(f"in {counts.truncated} items context was cut to fit the model's window.")
     if counts and counts.unscored:
-        lines.append(f"{label}: in {counts.unscored} items the first token was not scored, for want of a BOS token.")
+        lines.append(f"in {counts.unscored} items the first token was not scored, for want of a BOS token.")
     precision = result.provenance.precision if result.provenance else None
     if precision:
         lines.append(
-            f"{label}: bfloat16; {precision.rescored} close decisions scored again in float32, "
+            f"bfloat16; {precision.rescored} close decisions scored again in float32, "
             f"{precision.audit_differs} of {precision.audited} audited ones differ."
         )
     return lines

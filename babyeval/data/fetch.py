@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from babyeval.card import SourceSpec
 from babyeval.data import ewok_build
 from babyeval.data.checksums import Checksum, FetchedFile, checksum, extend_lock, read_checksums, read_lock
 from babyeval.data.convert import TABLES, global_piqa, read_table
-from babyeval.data.hub import get_file, is_glob, list_files, matching
+from babyeval.data.hub import Unreachable, get_file, is_glob, list_files, matching
 from babyeval.data.lookup import find_data, resolved_split
 from babyeval.errors import BabyevalError, DataError, DataMissing, MissingError, UsageError, disk_error, unreadable
 from babyeval.families import SpanTask
@@ -93,10 +93,11 @@ def fetch(tasks: Sequence[SpanTask], wish: Wish, reporter: Reporter) -> list[Fet
     for task, source in wanted:
         try:
             outcomes.append(_fetch_source(task, source, wish, reporter))
-        except BabyevalError as error:
-            outcomes.append(Fetched(task.card.name, source.splits, source.label, "failed", error=error))
-        except OSError as error:
-            outcomes.append(Fetched(task.card.name, source.splits, source.label, "failed", error=unreadable(error)))
+        except (BabyevalError, OSError) as error:
+            reason = error if isinstance(error, BabyevalError) else unreadable(error)
+            outcomes.append(Fetched(task.card.name, source.splits, source.label, "failed", error=reason))
+            if isinstance(error, Unreachable):  # the Hub's patience is half a minute for each source
+                wish = replace(wish, offline=True)
     return outcomes
 
 
@@ -201,8 +202,10 @@ def _download(
         advance(1)
         return local
 
+    first, *others = paths  # alone, so that trouble which concerns all files is met once
+    local = {first: get(first)}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return dict(zip(paths, pool.map(get, paths), strict=True))
+        return local | dict(zip(others, pool.map(get, others), strict=True))
 
 
 def _right(source: SourceSpec, local: Path, expected: Checksum | None) -> bool:

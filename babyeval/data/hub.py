@@ -14,6 +14,10 @@ from babyeval.errors import BabyevalError, MissingError, disk_error
 from babyeval.store import atomic_path
 
 
+class Unreachable(MissingError):
+    """No connection to the Hub at all, so that asking for other files is of no use."""
+
+
 def matching(paths: Sequence[str], patterns: Sequence[str]) -> list[str]:
     """The paths that match a glob, in alphabetical order; only ``**/`` crosses folders.
 
@@ -101,9 +105,9 @@ def get_file(source: SourceSpec, path: str, *, offline: bool, again: bool = Fals
 
 def _not_cached(source: SourceSpec) -> MissingError:
     return MissingError(
-        "The Hub's local cache does not hold the files, and nothing is downloaded offline.",
+        "The Hub's local cache does not hold the files, and without a connection nothing is downloaded.",
         where=f"data set {source.label}",
-        hint="Leave out --offline (and unset HF_HUB_OFFLINE) to download them.",
+        hint="Leave out --offline, unset HF_HUB_OFFLINE, or mend the network, to download them.",
     )
 
 
@@ -138,7 +142,8 @@ def _refused(source: SourceSpec, what: str, error: Exception, offline: bool = Fa
     if status == 404:
         return MissingError("The data set has no such file.", where=where, hint=f"Update babyeval, or look at {page}.{by_hand}")
     lines = str(cause).strip().splitlines()
-    return MissingError(
+    unreachable = type(cause).__name__ in ("ConnectError", "ConnectTimeout", "ProxyError")
+    return (Unreachable if unreachable else MissingError)(
         "The Hub did not give the data.",
         where=f"{where}: {type(cause).__name__}: {lines[0] if lines else ''}",
         hint="Check the network and HF_ENDPOINT, then start the same command again: what came whole is kept.",

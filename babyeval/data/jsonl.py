@@ -63,7 +63,7 @@ def read_jsonl(file: DataFile | Path) -> Iterator[Record]:
             archive is damaged.
         DataMissing: An archive is locked, and its password is absent or wrong.
     """
-    place = str(file) if isinstance(file, Path) else file.place
+    place, stem = str(file) if isinstance(file, Path) else file.place, file.stem
     with file.open("rb") if isinstance(file, Path) else file.open() as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
@@ -80,4 +80,4 @@ def read_jsonl(file: DataFile | Path) -> Iterator[Record]:
                 ) from error
             if not isinstance(content, dict):
                 raise DataError(f"The line holds a {type(content).__name__}, not an object.", where=where)
-            yield Record(content, where, file.stem)
+            yield Record(content, where, stem)

@@ -130,24 +130,24 @@ def find_data(
     known_split = resolved_split(card, split)
     spec = card.data[known_split]
     password = (passwords or {}).get(card.name) or spec.password or None
-    looked_at = []
-    for root in [home] if spec.bundled else data_roots(data_dir):
+    incomplete = []
+    roots = [home] if spec.bundled else data_roots(data_dir)
+    for root in roots:
         target = root / spec.path
         found = [target] if target.is_file() else _plain_files(target, spec.pattern)
         if found and not spec.bundled and (lacking := _lacking(root, spec, found)):
-            looked_at.append(f"{target}, which is incomplete ({lacking} is not there): fetch it again")
+            incomplete.append(f"; {target} is incomplete ({lacking} is not there): fetch it again")
             continue
         if found:
             return DataSource(known_split, tuple(_describe(path, root, card.name) for path in found))
-        looked_at.append(str(target) if Path(spec.path).suffix else str(target / spec.pattern))
-        if spec.archive:
-            packed = _packed_files(root, spec, card.name, password)
-            if packed:
-                return DataSource(known_split, packed)
-            looked_at.append(str(root / spec.archive))
+        if spec.archive and (packed := _packed_files(root, spec, card.name, password)):
+            return DataSource(known_split, packed)
+    wanted = spec.path if Path(spec.path).suffix else f"{spec.path}/{spec.pattern}"
     raise DataMissing(
         f"The data of '{card.name}' ({known_split}) is not here.",
-        where="looked for " + " and ".join(looked_at),
+        where=f"looked for {wanted}{f' or {spec.archive}' if spec.archive else ''} in "
+        + " and ".join(str(root) for root in roots)
+        + "".join(incomplete),
         hint=_how_to_get(card, known_split),
     )
 

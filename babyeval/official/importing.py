@@ -103,7 +103,7 @@ class _Importer:
     def bring_in(self, found: Found) -> Imported:
         """Finds out what a result is worth; nothing is written yet."""
         if not found.key:
-            reason = f"'{found.task}' is no part of {self.protocol}" if found.task else "it belongs to no official data"
+            reason = f"'{found.task}' is no part of {self.protocol}" if found.task else "it is of no official data or backend"
             return Imported(found, "ignored", f"{reason}: {found.path}")
         if not found.task:
             content = found.read()
@@ -114,8 +114,8 @@ class _Importer:
         task = get_task(found.task)
         try:
             source, items = self.items(task, found.split)
-        except DataMissing as error:
-            return self._without_data(found, task, error)
+        except DataMissing:
+            return self._without_data(found, task)
         return self._with_data(found, task, source, items)
 
     def _with_data(self, found: Found, task: SpanTask, source: DataSource, items: list[Item]) -> Imported:
@@ -135,12 +135,12 @@ class _Importer:
         notes += _disagreement(report, scores[0])
         return Imported(found, "scored", "; ".join(notes), result, items_table(items, outcomes))
 
-    def _without_data(self, found: Found, task: SpanTask, error: DataMissing) -> Imported:
+    def _without_data(self, found: Found, task: SpanTask) -> Imported:
         content = None if found.kind == "report" else _predictions(found)
         report = found.read_report()
         if report is not None:
             return self._from_report(found, task, report, content)
-        return Imported(found, "not scored", f"{error.what} {error.where}", carry=content)
+        return Imported(found, "not scored", "its data is not here", carry=content)
 
     def _from_report(self, found: Found, task: SpanTask, report: Report | None, content: Any) -> Imported:
         assert report is not None

@@ -6,12 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from babyeval.errors import DataError, MissingError, UsageError
-from babyeval.official.parts import DATA_FOLDERS, GLUE_TASKS, MULTIMODAL, OWN_BACKENDS, PARTS, Part, year_parts
+from babyeval.official.parts import DATA_FOLDERS, GLUE_TASKS, MULTIMODAL, OFFICIAL_BACKENDS, OWN_BACKENDS, PARTS, Part, year_parts
 from babyeval.official.predictions import checked_predictions, counted
 from babyeval.official.reports import Report, parse_report
 from babyeval.official.sizes import task_of_sizes
@@ -64,7 +65,8 @@ class Found:
         """
         if self.report is None:
             return None
-        return parse_report(self.report.read_text(encoding="utf-8", errors="replace"), str(self.report))
+        with _readable(self.report):
+            return parse_report(self.report.read_text(encoding="utf-8", errors="replace"), str(self.report))
 
 
 def read_json(path: Path) -> Any:
@@ -84,19 +86,32 @@ def read_json(path: Path) -> Any:
         return content
 
     try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
+        with _readable(path):
+            return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(
             f"The file is not valid JSON ({error}).", where=str(path), hint="It may be truncated: get it again from its source."
         ) from error
-    except OSError as error:
-        raise MissingError(f"The file cannot be read: {error.strerror}.", where=str(path)) from error
 
 
 def digest_of(path: Path) -> str:
-    """The sha256 of a file."""
-    with path.open("rb") as file:
+    """The sha256 of a file.
+
+    Raises:
+        MissingError: It cannot be read.
+    """
+    with _readable(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MissingError(
+            f"The file cannot be read: {error.strerror}.", where=str(path), hint="Is it there, and may you read it?"
+        ) from error
 
 
 def find_official(path: Path, protocol: str, backend: str | None, revision: str | None) -> list[Found]:
@@ -117,8 +132,9 @@ def find_official(path: Path, protocol: str, backend: str | None, revision: str 
         UsageError: It cannot be told what a file belongs to.
         DataError: A file is damaged.
     """
-    if not path.exists():
-        raise MissingError(f"There is no '{path}'.", hint="Name a folder of the official results, or a file of them.")
+    with _readable(path):  # a path may be too long to be looked for
+        if not path.exists():
+            raise MissingError(f"There is no '{path}'.", hint="Name a folder of the official results, or a file of them.")
     found: dict[tuple[str, ...], Found] = {}
     for result in _in_folder(path, protocol, revision) if path.is_dir() else _in_file(path, protocol, backend, revision):
         own = result.path.as_posix() if result.task == "" and result.key in ("", "glue") else ""
@@ -170,7 +186,7 @@ def _in_file(path: Path, protocol: str, backend: str | None, revision: str | Non
         )
     task, split = guess
     key = next(part.key for part in year_parts(protocol) if part.task == task)
-    own = _required(OWN_BACKENDS.get(backend or "", backend), path)
+    own = _own_backend(backend, path)
     yield Found(path.parent.name, revision or "main", own, key, task, split, path, "predictions", checked)
 
 
@@ -178,14 +194,16 @@ def _has_form_of_predictions(content: dict[str, Any]) -> bool:
     return all(isinstance(block, dict) and "predictions" in block for block in content.values())
 
 
-def _required(backend: str | None, path: Path) -> str:
-    if not backend:
+def _own_backend(backend: str | None, path: Path) -> str:
+    """Our name of a backend given by its official name or by ours."""
+    names = {**OWN_BACKENDS, **{own: own for own in OFFICIAL_BACKENDS}}
+    if backend not in names:
         raise UsageError(
-            "It cannot be told how the model was scored.",
+            f"'{backend}' is no official way to score a model." if backend else "It cannot be told how the model was scored.",
             where=str(path),
-            hint=f"Say it: --backend {'|'.join(OWN_BACKENDS.values())}.",
+            hint=f"Say it: --backend {'|'.join(OFFICIAL_BACKENDS)}.",
         )
-    return backend
+    return names[backend]
 
 
 def _collated(path: Path, content: Any, protocol: str, backend: str | None, revision: str | None) -> Iterator[Found]:
@@ -205,7 +223,7 @@ def _collated(path: Path, content: Any, protocol: str, backend: str | None, revi
         )
     named = _COLLATED.fullmatch(path.name)
     model = path.absolute().parent.name if named else path.stem
-    own = _required(OWN_BACKENDS.get(named[1], named[1]) if named else OWN_BACKENDS.get(backend or "", backend), path)
+    own = _own_backend(named[1] if named else backend, path)
     for part in year_parts(protocol):
         value = content.get(part.key)
         if value is not None:
@@ -228,7 +246,9 @@ def _placed(path: Path, protocol: str) -> Found | None:
 
 def _zero_shot(path: Path, model: str, revision: str, rest: tuple[str, ...], protocol: str) -> Found | None:
     backend, *place = rest
-    own = OWN_BACKENDS.get(backend, backend)
+    if backend not in OWN_BACKENDS:
+        return Found(model, revision, backend, "", "", "full", path, "predictions")
+    own = OWN_BACKENDS[backend]
     whole = {
         ("reading", _PREDICTIONS): "reading",
         ("AoA_word", "surprisal.json"): "aoa" if protocol == "babylm-2025" else "aoa_surprisals",

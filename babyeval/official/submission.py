@@ -41,12 +41,14 @@ class Submission:
     Attributes:
         entry: Model, revision and backend.
         content: The parts by key, in the official order; null where missing.
-        missing: For each missing key why, and what would make it.
+        missing: For each missing or incomplete key why.
+        advice: What would make the missing parts, as commands.
     """
 
     entry: Entry
     content: dict[str, Any]
     missing: dict[str, str]
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -111,6 +113,7 @@ def make_submission(
     kept = folder.kept(entry)
     content: dict[str, Any] = {}
     missing: dict[str, str] = {}
+    absent: list[Part] = []
     for part in parts:
         record = folder.record(entry, part.task) if part.task else None
         if record is not None:
@@ -118,10 +121,11 @@ def make_submission(
         elif kept.get(part.key) is not None:
             content[part.key], problem = _from_kept(part, kept[part.key], protocol)
         else:
-            content[part.key], problem = None, _what_to_do(folder, entry, part)
+            content[part.key], problem = None, _why_absent(folder, entry, part)
+            absent.append(part)
         if problem:
             missing[part.key] = problem
-    return Submission(entry, content, missing)
+    return Submission(entry, content, missing, _advice(folder, entry, absent))
 
 
 def _from_record(
@@ -225,41 +229,53 @@ def _nothing(folder: _Folder, name: str, entries: Iterable[Entry]) -> MissingErr
         )
     else:
         what = f"'{name}' has no record of {folder.protocol}" + (f", only of {', '.join(protocols)}." if protocols else ".")
-    tasks = [part.task for part in year_parts(folder.protocol) if part.task and part.task in {r.task.name for r in mine}]
-    return MissingError(what, where=str(folder.root), hint=_command(folder, mine, ",".join(tasks) or "zero-shot"))
+    there = {r.task.name for r in mine}
+    tasks = [part.task for part in year_parts(folder.protocol) if part.task and part.task in there]
+    return MissingError(what, where=str(folder.root), hint=_command(folder, mine, tasks or ["zero-shot"]))
 
 
-def _what_to_do(folder: _Folder, entry: Entry, part: Part) -> str:
-    """Why a part is missing, and what would make it."""
+def _why_absent(folder: _Folder, entry: Entry, part: Part) -> str:
+    """Why there is nothing for a part."""
     if part.task is None:
-        return "not in imported files; 'babyeval import' brings it in from the official results"
-    if part.task not in {listing.name for listing in list_tasks() if listing.task is not None}:
-        return "this version has no such task; 'babyeval import' brings it in from the official results"
+        return "not in the imported files"
     mine = [r for r in folder.of(entry) if r.task.name == part.task]
     right = [r for r in mine if r.protocol == folder.protocol]
-    full = [r for r in right if r.split == "full"]
-    if full and full[0].imported is not None:
-        return "imported without its predictions; import again with them"
-    if full:
-        why = f"{full[0].status}: {(full[0].error or '').splitlines()[0] if full[0].error else 'no items'}"
-    elif right:
-        why = f"only on {', '.join(sorted({r.split for r in right}))}"
-    elif mine:
-        why = f"only under {', '.join(sorted({r.protocol for r in mine}))}"
-    else:
-        why = "not evaluated"
-    return f"{why}. {_command(folder, [r for r in folder.results if r.model.name == entry.model], part.task)}"
+    full = next((r for r in right if r.split == "full"), None)
+    if full is not None and full.imported is not None:
+        return "imported without its predictions"
+    if full is not None:
+        return f"{full.status}: {full.error.splitlines()[0]}" if full.error else f"{full.status}, without items"
+    if right:
+        return f"only on {', '.join(sorted({r.split for r in right}))}"
+    return f"only under {', '.join(sorted({r.protocol for r in mine}))}" if mine else "not evaluated"
 
 
-def _command(folder: _Folder, mine: Sequence[TaskResult], tasks: str) -> str:
-    """The command that computes tasks under the year's protocol; what is cached costs nothing."""
+def _advice(folder: _Folder, entry: Entry, absent: Sequence[Part]) -> tuple[str, ...]:
+    """The commands that would make what is absent."""
+    known = {listing.name for listing in list_tasks() if listing.task is not None}
+    tasks = [part.task for part in absent if part.task in known and part.task is not None]
+    mine = [r for r in folder.results if (r.model.name, r.model.revision) == (entry.model, entry.revision)]
+    lines = [_command(folder, mine, tasks, entry.backend)] if tasks else []
+    if len(tasks) < len(absent):
+        model = "" if entry.revision == "main" else f" --revision {shlex.quote(entry.revision)}"
+        lines.append(
+            f"babyeval import PATH --protocol {folder.protocol} --model {shlex.quote(entry.model)}{model} "
+            f"--out {shlex.quote(str(folder.root))} (what the official pipeline made)"
+        )
+    return tuple(dict.fromkeys(lines))
+
+
+def _command(folder: _Folder, mine: Sequence[TaskResult], tasks: Sequence[str], backend: str = "") -> str:
+    """The command that computes tasks under the year's protocol."""
     own = next((r.model for r in mine if r.imported is None), None)
+    out = shlex.quote(str(folder.root))
     if own is None and mine:
-        return f"Import it: babyeval import PATH --protocol {folder.protocol}"
+        return f"babyeval import PATH --protocol {folder.protocol} --model {shlex.quote(mine[0].model.name)} --out {out}"
     revision = f"@{own.revision}" if own is not None and own.revision != "main" else ""
     model = shlex.quote(f"{own.name}={own.source}{revision}") if own is not None else "PATH"
-    out = shlex.quote(str(folder.root))
-    return f"Run: babyeval run --model {model} --tasks {tasks} --protocol {folder.protocol} --out {out} (cached rows need no weights)"
+    how = f" --backend {backend}" if backend in ("mntp", "enc-dec-prefix") else ""  # the others are found by themselves
+    command = f"babyeval run --model {model} --tasks {','.join(tasks)} --protocol {folder.protocol}{how} --out {out}"
+    return f"{command} (cached rows need no weights)"
 
 
 def official_text(content: Mapping[str, Any]) -> str:

@@ -172,7 +172,9 @@ def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None
     for planned in todo:
         planned.items = _limited([item for item in items if task.keeps(item, planned.protocol)], config.limit)
         if not planned.items:
-            raise DataError("The files hold no items.", where=", ".join(str(file.path) for file in source.files))
+            places = ", ".join(str(file.path) for file in source.files)
+            _settle([planned], "failed", DataError(f"The files hold no items of {planned.protocol.name}.", where=places))
+            continue
         policy = planned.protocol.encoding
         known = asked.setdefault(policy, {})
         new = [item for item in planned.items if item.id not in known]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from babyeval.data.jsonl import Record
-from babyeval.ranking import RankingTask, ranking_item
+from babyeval.ranking import RankingTask, ranking_item, text_cluster
 from babyeval.types import Item, Span
 
 
@@ -22,7 +22,7 @@ def decode(record: Record) -> Item:
         subset=str(record.get("UID", record.stem.removeprefix("comps_").replace("-", "_"))),
         spans=[Span(f"{prefix} {phrase}", len(prefix) + 1) for prefix in prefixes],
     )
-    return replace(item, cluster=phrase)
+    return replace(item, cluster=text_cluster(phrase))
 
 
 task = RankingTask.beside(__file__, decode)

@@ -20,6 +20,8 @@ def decode(record: Record) -> Item:
     prefix, options = record.text("input_prefix"), record["options"]
     if not isinstance(options, list) or not all(isinstance(option, str) and option for option in options):
         raise DataError("The field 'options' is not a list of non-empty strings.", where=record.where)
+    if isinstance(record["numops"], bool) or not isinstance(record["numops"], int):
+        raise DataError(f"The field 'numops' is no whole number: {record['numops']!r}.", where=record.where)
     split = str(record.get("split", record.stem))
     item = ranking_item(
         record,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from babyeval.data.jsonl import Record
 from babyeval.protocols import Protocol
-from babyeval.ranking import Contest, Criterion, RankingTask, ranking_item
+from babyeval.ranking import Contest, Criterion, RankingTask, ranking_item, text_cluster
 from babyeval.types import Item, Span
 
 # Order of an item's spans: first target given each context at 0 and 2, second target at 1 and 3.
@@ -26,7 +26,7 @@ def decode(record: Record) -> Item:
         record,
         subset=record.text("Domain"),
         spans=[Span(f"{context} {target}", len(context)) for context in contexts for target in targets],
-        cluster=" | ".join([*sorted(contexts), *sorted(targets)]),
+        cluster=text_cluster(*sorted(contexts), *sorted(targets)),
         meta={
             "context_type": record.text("ContextType"),
             "context_contrast": record.text("ContextDiff"),

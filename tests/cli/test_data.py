@@ -89,6 +89,7 @@ STEPS = {
     "worlds": (*FETCH, "worlds", "--vocabulary", "words.txt"),
     "/stop": (),
     "no network": (*FETCH, "unseen"),
+    "no network, group": (*FETCH, "unseen", "closed", "made", "--json"),
     "no network, there": (*FETCH, "made", "--json"),
 }  # fmt: skip
 # huggingface_hub reads its variables when it is imported, so all steps run in one other process.
@@ -286,6 +287,14 @@ def test_offline_says_that_it_was_asked_to_be(seen):
 )
 def test_what_is_missing_is_said_in_plain_words(seen, step, words):
     assert_not_fetched(seen[0][step], 3, *words)
+
+
+def test_without_a_network_only_the_first_task_waits_for_it(seen):
+    end = seen[0]["no network, group"]
+    unseen, closed, made = end.json
+    assert (end.code, unseen["state"], closed["state"], made["state"]) == (3, "failed", "failed", "there")
+    assert "ConnectError" in unseen["error"]
+    assert "without a connection" in closed["error"]
 
 
 def test_a_card_that_does_not_fit_its_source_is_a_fault_of_the_card(seen):

@@ -40,7 +40,7 @@ def test_check_by_both_backends(architecture, backend, tiny_folder, tmp_path):
     facts = done.json["facts"]
     assert facts["backend"].startswith(f"{backend}, because")
     assert facts["window"] == {"t5": "no limit", "bart": "64 tokens"}[architecture]
-    assert "decoder" in done.json["tasks"]["blimp"]
+    assert "decoder" in facts["asked"]
 
 
 def test_a_backend_that_does_not_fit_is_refused(tiny, tiny_folder, tmp_path):

@@ -164,7 +164,7 @@ def test_dry_run_shows_the_plan_writes_nothing_and_loads_no_weights(tiny, tmp_pa
     assert [task["protocol"] for task in blimp] == ["robust", "babylm-2025", "babylm-2026"]
     assert {task["state"] for task in blimp} == {"run"}
     assert all(task["items"] == len(mini_lines("blimp")) and task["to_compute"] == task["queries"] for task in blimp)
-    assert plan["to_compute"] == plan["queries"] < sum(task["queries"] for task in plan["tasks"])
+    assert plan["to_compute"] == plan["queries"] < sum(task["queries"] or 0 for task in plan["tasks"])
     assert not (tmp_path / "results").exists()
 
 

@@ -147,8 +147,8 @@ def test_missing_data_is_an_error_with_every_place_and_a_way_out(folder, tmp_pat
         find_data(card(full=DataSpec(path="full_eval/absent"), mini=MINI), folder, "full", folder)
     text = str(caught.value)
     assert "'thing' (full)" in text
-    assert str(folder / "full_eval/absent/*.jsonl") in text
-    assert str(folder / "evaluation_data/full_eval/absent/*.jsonl") in text
+    assert f"looked for full_eval/absent/*.jsonl in {folder} and " in text
+    assert f" and {folder / 'evaluation_data'} and " in text
     assert "--data-dir" in text
     assert "--split mini" in text
     assert caught.value.exit_code == 3

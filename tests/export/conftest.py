@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+from cli.support import inside
 
 from export.official_data import shrink_tables, small, write_data, write_records
+from export.official_files import OFFICIAL_NAME, YEARS, carried_parts, write_json, write_tree
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +43,30 @@ def _small_sizes(request, monkeypatch) -> None:
 @pytest.fixture
 def official_sizes() -> None:
     """For tests that want the sizes as they are."""
+
+
+@pytest.fixture(scope="session")
+def texts(ready, data, tmp_path_factory) -> dict[str, str]:
+    """What both years' records export to, with all parts that are carried over."""
+    cwd = tmp_path_factory.mktemp("export")
+    made = {}
+    for year in YEARS:
+        parts = carried_parts(year)
+        shutil.copytree(ready[year], cwd / year)
+        tree = write_tree(cwd / f"tree-{year}", parts)
+        fast = write_json(cwd / year / OFFICIAL_NAME, {"fast_eval_results": parts["fast_eval_results"]})
+        with pytest.MonkeyPatch.context() as patch:
+            shrink_tables(patch)
+            for path in (tree, fast):
+                done = inside("import", path, "--protocol", year, "--model", "guesser", "--out", year, cwd=cwd)
+                assert done.code == 0, done.err
+            done = inside("export", year, "--format", year, "--data-dir", data, cwd=cwd)
+        assert (done.code, done.err) == (0, "")
+        made[year] = done.out
+    return made
+
+
+@pytest.fixture
+def submission(texts) -> dict[str, dict]:
+    """The same as objects that a test may change."""
+    return {year: json.loads(text) for year, text in texts.items()}

@@ -7,8 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cli.support import inside, records_in
+
+from babyeval.records import load_result
 from export.official_data import small
 
+YEARS = ("babylm-2025", "babylm-2026")
+OFFICIAL_NAME = "all_full_preds_and_fast_scores_causal.json"
 STEPS = [f"chck_{i}M" for i in (*range(1, 10), *range(10, 101, 10))]
 GLUE = {"boolq": 1635, "mnli": 4908, "mrpc": 204, "multirc": 2424, "qqp": 20215, "rte": 139, "wsc": 52}
 PLACES = {
@@ -82,3 +87,22 @@ def write_tree(
             for task, block in part.items():
                 write_json(folder / "finetune" / task / "predictions.json", {task: block})
     return folder
+
+
+def imported(path: Any, year: str, data: Path | None, cwd: Path, *more: str, code: int = 0) -> Any:
+    """Imports into ``imported`` and expects this exit code."""
+    given = ("--data-dir", data) if data else ()
+    done = inside("import", path, "--protocol", year, "--out", "imported", *given, *more, cwd=cwd)
+    assert done.code == code, (done.out, done.err)
+    assert "Traceback" not in done.err
+    return done
+
+
+def records(cwd: Path) -> dict[str, Any]:
+    """The imported records by task."""
+    return {path.parents[2].name: load_result(path.read_text()) for path in records_in(cwd / "imported")}
+
+
+def same(a, b) -> bool:
+    """Equal as text, for NaN equals nothing."""
+    return json.dumps(a) == json.dumps(b)

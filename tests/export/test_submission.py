@@ -74,9 +74,11 @@ def test_2026_leaves_null_what_is_missing_and_says_what_makes_it(results, data, 
         *("comps", "reading", "aoa_surprisals", "aoa", "glue", "fast_eval_results")
     }
     lines = done.err.splitlines()
-    assert len(lines) == 6
-    comps = next(line for line in lines if line.startswith("Left null: comps: not evaluated"))
-    assert "babyeval run --model guesser=models/guesser --tasks comps --protocol babylm-2026 --out" in comps
+    assert sum(line.startswith("Left null: ") for line in lines) == 6
+    assert "Left null: comps: not evaluated." in lines
+    run, bring = (line for line in lines if line.startswith("What next: "))
+    assert "babyeval run --model guesser=models/guesser --tasks comps --protocol babylm-2026 --out" in run
+    assert "babyeval import PATH --protocol babylm-2026 --model guesser --out" in bring
 
 
 def test_2025_writes_nothing_unless_everything_is_there(results, data, tmp_path):
@@ -212,7 +214,8 @@ def test_failed_record_says_why_it_is_missing(results, data, tmp_path):
     path.write_text(json.dumps(content))
     done = inside("export", results["babylm-2026"], "--format", "babylm-2026", "--data-dir", data, cwd=tmp_path)
     assert "ewok" in validate(exported(done), "babylm-2026", data)
-    assert "Left null: ewok: failed: The model gives NaN.. Run: babyeval run" in done.err
+    assert "Left null: ewok: failed: The model gives NaN." in done.err
+    assert "--tasks ewok --protocol" in done.err
 
 
 def test_file_is_replaced_whole_or_not_at_all(results, data, tmp_path, monkeypatch):

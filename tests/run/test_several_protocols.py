@@ -124,13 +124,17 @@ def test_protocols_of_one_encoding_ask_once(tiny_folder, tmp_path, filtered, mon
     assert {result.timing.rows_computed for result in results.values()} == {24}
 
 
-def test_a_filter_that_keeps_nothing_fails_alone(tiny_folder, tmp_path, home):
+def test_a_protocol_that_keeps_nothing_fails_alone(tiny_folder, tmp_path, home):
     (home / "none.jsonl").write_text('{"word": "dog", "UID": "u", "kept": "no"}\n', encoding="utf-8")
-    task = RankingTask(card("none"), home, decode, keeps=lambda item, protocol: False)
+    task = RankingTask(card("none"), home, decode, keeps=lambda item, protocol: protocol.name != "babylm-2025")
     registry.register_task(task)
-    (result,) = run(tiny_folder("llama", "bos"), tmp_path, "none").values()
-    assert (result.status, result.headline) == ("failed", None)
-    assert "no items" in result.error
+    results = run(tiny_folder("llama", "bos"), tmp_path, "none", protocol="all")
+    assert {name: result.status for name, result in results.items()} == {
+        "robust": "done",
+        "babylm-2025": "failed",
+        "babylm-2026": "done",
+    }
+    assert "no items of babylm-2025" in results["babylm-2025"].error
 
 
 def test_criteria_by_protocol_and_their_columns(tiny_folder, tmp_path, home):
