@@ -148,7 +148,7 @@ def normalised(item: Item, answers: Sequence[Row], i: int, norm: Norm) -> float:
         (-2.0, -1.0)
     """
     row, span = answers[i], item.spans[i]
-    size = {"sum": 1, "token": len(row.logprobs), "char": len(span.text) - span.start}[norm]
+    size = {"sum": 1, "token": max(1, len(row.logprobs)), "char": len(span.text) - span.start}[norm]
     return row.total / size
 
 

@@ -74,7 +74,7 @@ def _check_items(task: SpanTask, split: str, source: DataSource) -> list[Finding
     twice = [name for name, count in Counter(item.id for item in items).items() if count > 1]
     findings.append(_finding(f"{split}: ids", not twice, "all different", f"used twice: {twice[:3]}"))
     findings.append(_finding(f"{split}: determinism", items == task.items(source), "read twice, equal", "two readings differ"))
-    keys = [key for key in (task.card.strata, *task.card.report) if key not in ("", UID)]
+    keys = [key for key in (task.card.strata, task.card.within, *task.card.report) if key not in ("", UID)]
     lacking = sorted({key for key in keys for item in items if key not in item.meta})
     findings.append(_finding(f"{split}: groups", not lacking, "every item has them", f"items lack {', '.join(lacking)}"))
     if task.card.strata and not lacking:

@@ -55,6 +55,8 @@ def loaded_digest(model: torch.nn.Module, tokenizer: Any) -> str:
     facts = {key: value for key, value in config.to_dict().items() if key not in _WHEREABOUTS}
     total = hashlib.sha256(repr(sorted(facts.items(), key=str)).encode())
     total.update(tokenizer.backend_tokenizer.to_str().encode())
+    # Which of its tokens is BOS or the mask, and its limit, stand outside the backend; they decide what is asked (D9, D40).
+    total.update(repr((sorted(tokenizer.special_tokens_map.items()), tokenizer.model_max_length)).encode())
     for name, tensor in sorted(model.state_dict().items()):
         total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())

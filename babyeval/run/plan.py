@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -168,6 +169,7 @@ def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None
     if not todo:
         return
     items = task.items(source)
+    _require_ids(items)
     asked: dict[EncodingPolicy, dict[str, list[AskedSpan]]] = {}
     for planned in todo:
         planned.items = _limited([item for item in items if task.keeps(item, planned.protocol)], config.limit)
@@ -180,6 +182,16 @@ def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None
         new = [item for item in planned.items if item.id not in known]
         known.update(zip((item.id for item in new), plan.questions.ask(new, _encoder(plan, policy)), strict=True))
         planned.asked = [known[item.id] for item in planned.items]
+
+
+def _require_ids(items: list[Item]) -> None:
+    """Refuses a task whose ids do not tell its items apart: protocols share answers by them."""
+    if len({item.id for item in items}) < len(items):
+        counts = Counter(item.id for item in items)
+        raise DataError(
+            f"{len(items) - len(counts)} items have the id of another one, for example '{counts.most_common(1)[0][0]}'.",
+            hint="A task's items need ids of their own: babyeval.families.number_equals adds an ordinal to equal ones.",
+        )
 
 
 def _encoder(plan: Plan, policy: EncodingPolicy) -> Encoder:

@@ -128,18 +128,24 @@ def stratified_macro_mean(
     if alone:
         note = f"{alone} of {len(cells)} subsets have fewer than two independent clusters"
         return Estimate(value, None, None, None, "stratified", n, count, note)
-    sums: dict[str, float] = defaultdict(float)
-    for cell, members in cells.items():
-        for i in members:
-            sums[clusters[i]] += weights[cell] / len(members) * (values[i] - means[cell])
-    variance = 0.0
-    for block in _blocks([{clusters[i] for i in members} for members in cells.values()]):
-        variance += len(block) / (len(block) - 1) * math.fsum(sums[cluster] ** 2 for cluster in sorted(block))
+    variance = _nested_variance(values, clusters, [(weights[cell], means[cell], members) for cell, members in cells.items()])
     if variance == 0:
         return Estimate(value, None, None, None, "stratified", n, count, "all clusters of each subset are equal")
     se = math.sqrt(variance)
     half = NormalDist().inv_cdf((1 + level) / 2) * se
     return Estimate(value, se, max(0.0, value - half), min(1.0, value + half), "stratified", n, count)
+
+
+def _nested_variance(values: Sequence[float], clusters: Sequence[str], cells: Sequence[tuple[float, float, list[int]]]) -> float:
+    """Variance of a weighted sum of cell means, from cells of (weight, mean, items)."""
+    sums: dict[str, float] = defaultdict(float)
+    for weight, mean, members in cells:
+        for i in members:
+            sums[clusters[i]] += weight / len(members) * (values[i] - mean)
+    variance = 0.0
+    for block in _blocks([{clusters[i] for i in members} for _, _, members in cells]):
+        variance += len(block) / (len(block) - 1) * math.fsum(sums[cluster] ** 2 for cluster in sorted(block))
+    return variance
 
 
 def _blocks(sets: Sequence[set[str]]) -> list[set[str]]:

@@ -119,6 +119,17 @@ def test_a_loaded_model_changes_with_one_weight_and_back():
     assert loaded_digest(model, tokenizer) == before
 
 
+@pytest.mark.parametrize("change", [{"eos_token": None}, {"bos_token": "</s>"}, {"model_max_length": 16}])
+def test_a_loaded_model_changes_with_what_its_tokenizer_calls_its_tokens(change):
+    """Else a record that put EOS in front would be kept for a tokenizer that has none (D9)."""
+    tokenizer = make_tokenizer("eos")
+    model = make_model("gpt2", tokenizer)
+    before = loaded_digest(model, tokenizer)
+    for name, value in change.items():
+        setattr(tokenizer, name, value)
+    assert loaded_digest(model, tokenizer) != before
+
+
 def test_a_loaded_model_may_be_in_half_precision():
     tokenizer = make_tokenizer("bos")
     model = make_model("gpt2", tokenizer)
