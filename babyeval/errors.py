@@ -54,6 +54,10 @@ class DataMissing(MissingError):
     """A task's data is not in any of the places that were looked at."""
 
 
+class DataLocked(DataMissing):
+    """A task's archive is there, and its password is absent or wrong."""
+
+
 class DataError(BabyevalError):
     """A data file is there but wrong: malformed, truncated, lacking a field."""
 
@@ -77,3 +81,13 @@ def unreadable(error: OSError) -> MissingError:
     """Turns a failed read of a data file into an error with the reason."""
     reason = error.strerror or str(error)
     return MissingError(f"A data file cannot be read: {reason}.", where=str(error.filename), hint="May you read it?")
+
+
+def unusable(error: OSError) -> MissingError:
+    """Turns a failed use of a file or folder, for which nothing better is known, into an error with the reason."""
+    reason = error.strerror or str(error)
+    return MissingError(
+        f"A file or folder cannot be used: {reason}.",
+        where=str(error.filename) if error.filename is not None else None,
+        hint="Is the path right, and may you read and write there?",
+    )

@@ -223,3 +223,13 @@ def test_a_task_is_made_from_the_card_beside_its_module():
 
     made = RankingTask.beside(module.__file__, decode)
     assert (made.card.name, made.home) == ("blimp", Path(module.__file__).resolve().parent)
+
+
+def test_a_candidate_without_tokens_is_refused_by_name_and_not_by_a_division():
+    """bfloat16 looks at margins before the rows are judged; officially such a mean is that of one token."""
+    answers = [Row(()), Row((-2.0, -4.0))]
+    assert [normalised(item(), answers, i, "token") for i in (0, 1)] == [0.0, -3.0]
+    by_token = RankingTask(CARD, Path(), decode, lambda _: (Criterion(norm="token"),))
+    assert by_token.margins([item()], [answers], PROTOCOLS["robust"]) == [(3.0,)]
+    with pytest.raises(ModelError, match="no token that can be scored"):
+        by_token.outcomes([item()], [answers], PROTOCOLS["robust"])

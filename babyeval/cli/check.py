@@ -8,7 +8,7 @@ import typer
 
 
 def check(
-    model: Annotated[str, typer.Argument(help="[NAME=]PATH_OR_ID[@REV]")],
+    model: Annotated[str, typer.Argument(help=r"[NAME=]PATH_OR_ID\[@REV]")],
     backend: Annotated[str, typer.Option(help="auto, causal, mlm, mntp, enc-dec-mask or enc-dec-prefix.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing from the Hub.")] = False,

@@ -29,7 +29,7 @@ def _chosen(names: list[str] | None) -> list[SpanTask]:
 
 @app.command("list")
 def list_(
-    name: Annotated[list[str] | None, typer.Argument(help="Tasks or groups. [default: every task]")] = None,
+    name: Annotated[list[str] | None, typer.Argument(help="Tasks or groups. Default: every task.")] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -78,9 +78,9 @@ def _entry(holding: Holding) -> dict[str, Any]:
 @app.command("fetch")
 def fetch(
     name: Annotated[list[str], typer.Argument(help="Tasks, groups, or all.")],
-    split: Annotated[str | None, typer.Option(help="full or fast. [default: both]")] = None,
+    split: Annotated[str | None, typer.Option(help="full or fast. Default: both.")] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Data folder to fill. [default: babyeval's own, which every run looks at last]")
+        Path | None, typer.Option(help="Data folder to fill. Default: babyeval's own, which every run looks at last.")
     ] = None,
     vocabulary: Annotated[Path | None, typer.Option(help="For ewok: the official list of words.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Use only the Hub's local cache.")] = False,
@@ -129,7 +129,7 @@ def _outcome(outcome: Fetched) -> dict[str, object]:
 
 @app.command("verify")
 def verify(
-    name: Annotated[list[str] | None, typer.Argument(help="Tasks or groups. [default: whatever is there]")] = None,
+    name: Annotated[list[str] | None, typer.Argument(help="Tasks or groups. Default: whatever is there.")] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:

@@ -37,6 +37,7 @@ def export(
     Example: babyeval export results --format babylm-2026 --out submission.json
     """
     from babyeval.config import load_config
+    from babyeval.data.archive import require_known_tasks
     from babyeval.errors import UsageError
 
     if format not in FORMATS:
@@ -44,6 +45,7 @@ def export(
         raise UsageError(said, hint=f"Choose by --format: {', '.join(FORMATS)}.")
     given = {"models": ("none",), "out": results, "data_dir": data_dir, "data_password": tuple(data_password or ()) or None}
     config = load_config(given)  # the folders and passwords that 'run' would take
+    require_known_tasks(config.passwords)
     if format in ("csv", "parquet"):
         _export_table(config.out, format, out, model, revision, backend)
         return

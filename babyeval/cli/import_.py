@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +37,7 @@ def import_(
     Example: babyeval import evaluation-pipeline/results --protocol babylm-2026 --data-dir evaluation_data
     """
     from babyeval.config import load_config
+    from babyeval.data.archive import require_known_tasks
     from babyeval.errors import UsageError
     from babyeval.official.importing import import_results
     from babyeval.official.parts import PARTS
@@ -45,14 +47,17 @@ def import_(
         raise UsageError(said, hint=f"Choose by --protocol: {', '.join(PARTS)}.")
     given = {"models": ("none",), "out": out, "data_dir": data_dir, "data_password": tuple(data_password or ()) or None}
     config = load_config(given)  # the folders and passwords that 'run' would take
+    require_known_tasks(config.passwords)
     choice = {"model": model, "revision": revision, "backend": backend}
     imports = import_results(path, protocol, **choice, out=config.out, data_dir=config.data_dir, passwords=config.passwords)
     _print(imports, protocol, config.out, model, revision)
     lacking = [made.found for made in imports if made.state == "not scored"]
     if lacking:
+        again = {"--protocol": protocol, **{f"--{key}": value for key, value in choice.items()}, "--out": str(config.out)}
+        options = " ".join(f"{option} {shlex.quote(value)}" for option, value in again.items() if value)
         print(
             f"Not scored for want of data: {', '.join(dict.fromkeys(found.task for found in lacking))}. "
-            f"With the data: babyeval import {path} --protocol {protocol} --data-dir DIR --out {config.out}",
+            f"With the data: babyeval import {shlex.quote(str(path))} {options} --data-dir DIR",
             file=sys.stderr,
         )
     raise typer.Exit(3 if lacking else 0)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from babyeval.cli import check, data, demo, doctor, export, import_, run, tasks
-from babyeval.errors import BabyevalError
+from babyeval.errors import BabyevalError, unusable
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
@@ -47,6 +47,11 @@ def _options(
     """Options of the command itself."""
 
 
+def _refuse(error: BabyevalError) -> NoReturn:
+    print(f"Error: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
+
+
 def main() -> None:
     """Runs the command and ends the process with the exit code of the outcome."""
     for stream in (sys.stdout, sys.stderr):
@@ -55,8 +60,9 @@ def main() -> None:
     try:
         app()
     except BabyevalError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _refuse(error)
+    except OSError as error:  # an unreadable folder, a name too long: no bug of ours
+        _refuse(unusable(error))
     except SystemExit as end:
         if end.code == _INTERRUPTED:
             print("Interrupted. What was computed is kept: the same command goes on from here.", file=sys.stderr)

@@ -14,21 +14,19 @@ Text = str | None
 
 
 def run(
-    model: Annotated[list[str] | None, typer.Option("--model", help="[NAME=]PATH_OR_ID[@REV]; may be repeated.")] = None,
-    tasks: Annotated[Text, typer.Option(help="all, a group, or task names: NAME,NAME. [default: all]")] = None,
-    split: Annotated[Text, typer.Option(help="full, fast or mini (bundled). [default: full]")] = None,
-    protocol: Annotated[Text, typer.Option(help="robust, babylm-2025, babylm-2026 or all. [default: robust]")] = None,
+    model: Annotated[list[str] | None, typer.Option("--model", help=r"[NAME=]PATH_OR_ID\[@REV]; may be repeated.")] = None,
+    tasks: Annotated[Text, typer.Option(help="all, a group, or task names: NAME,NAME. Default: all.")] = None,
+    split: Annotated[Text, typer.Option(help="full, fast or mini (bundled). Default: full.")] = None,
+    protocol: Annotated[Text, typer.Option(help="robust, babylm-2025, babylm-2026 or all. Default: robust.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder in the official evaluation_data layout.")] = None,
     data_password: Annotated[
         list[str] | None, typer.Option(help="TASK=PASSWORD of a data archive; may be repeated.", show_default=False)
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Results folder. [default: results]")] = None,
-    backend: Annotated[
-        Text, typer.Option(help="auto, causal, mlm, mntp, enc-dec-mask or enc-dec-prefix. [default: auto]")
-    ] = None,
-    masking: Annotated[Text, typer.Option(help="For masked models: pll or word-l2r. [default: pll]")] = None,
-    dtype: Annotated[Text, typer.Option(help="float32, or bfloat16 with checks. [default: float32]")] = None,
-    device: Annotated[Text, typer.Option(help="auto, cpu or cuda. [default: auto]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Results folder. Default: results.")] = None,
+    backend: Annotated[Text, typer.Option(help="auto, causal, mlm, mntp, enc-dec-mask or enc-dec-prefix. Default: auto.")] = None,
+    masking: Annotated[Text, typer.Option(help="For masked models: pll or word-l2r. Default: pll.")] = None,
+    dtype: Annotated[Text, typer.Option(help="float32, or bfloat16 with checks. Default: float32.")] = None,
+    device: Annotated[Text, typer.Option(help="auto, cpu or cuda. Default: auto.")] = None,
     limit: Annotated[int | None, typer.Option(help="Only so many items per task; such scores are never ranked.")] = None,
     condition: Annotated[Text, typer.Option(help="Training condition of the model, for comparisons.")] = None,
     train_seed: Annotated[int | None, typer.Option(help="Training seed of the model, for comparisons.")] = None,

@@ -99,11 +99,13 @@ def validate(
 ) -> None:
     """Check a task's card, data, item ids and determinism."""
     from babyeval.cli import render
-    from babyeval.data.archive import parse_passwords
+    from babyeval.data.archive import parse_passwords, require_known_tasks
     from babyeval.registry import get_task
     from babyeval.validate import validate_task
 
-    findings = validate_task(get_task(name), data_dir, parse_passwords(data_password or ()))
+    passwords = parse_passwords(data_password or ())
+    require_known_tasks(passwords)
+    findings = validate_task(get_task(name), data_dir, passwords)
     if json:
         render.print_json([{"check": f.check, "state": f.state, "detail": f.detail} for f in findings])
     else:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from babyeval.errors import DataError, DataMissing, UsageError
+from babyeval.errors import DataError, DataLocked, UsageError
 
 _AES = 99  # the number that stands in the place of the compression method
 _ENCRYPTED, _STRONG = 0x1, 0x40  # flag bits
@@ -42,7 +42,7 @@ def read_member(archive: Path, member: str, password: str | None, task: str) -> 
         task: For whom it is read; named in the way out.
 
     Raises:
-        DataMissing: The member is locked, and the password is absent or wrong.
+        DataLocked: The password is absent or wrong.
         DataError: The archive is damaged, or locked in a way that cannot be read in memory.
     """
     where = f"{archive}, member {member}"
@@ -100,8 +100,8 @@ def _opens_all(content: zipfile.ZipFile, password: str) -> bool:
     return True
 
 
-def _locked(what: str, where: str, task: str) -> DataMissing:
-    return DataMissing(
+def _locked(what: str, where: str, task: str) -> DataLocked:
+    return DataLocked(
         what,
         where=where,
         hint=f"Give its authors' password by '--data-password {task}=PASSWORD', or by the variable "

@@ -153,11 +153,17 @@ def _published(home: Path, source: SourceSpec) -> dict[str, Checksum]:
 
 def _already_there(source: SourceSpec, root: Path, published: Mapping[str, Checksum]) -> tuple[str, ...]:
     """The files of a source if all of them lie in the data folder and are right, else nothing."""
-    locked = {
-        path: entry.sha256
+    entries = {  # of this source: another one may fill the same folder from other files of the data set
+        path: entry
         for path, entry in read_lock(root).items()
-        if (entry.repo, entry.revision) == (source.repo, source.revision) and path.rpartition("/")[0] == source.to
+        if (entry.repo, entry.revision) == (source.repo, source.revision)
+        and path.rpartition("/")[0] == source.to
+        and (entry.built or matching([entry.source], source.files))
     }
+    origins = {entry.source for entry in entries.values()}
+    if source.build == "copy" and entries and any(not is_glob(file) and file not in origins for file in source.files):
+        return ()
+    locked = {path: entry.sha256 for path, entry in entries.items()}
     known = locked or {f"{source.to}/{file}": expected.sha256 for file, expected in published.items()}
     right = all((root / path).is_file() and checksum(root / path).sha256 == expected for path, expected in known.items())
     return tuple(sorted(known)) if right else ()

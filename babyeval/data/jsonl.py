@@ -43,7 +43,9 @@ class Record(dict[str, Any]):
         """
         value = self[key]
         if not isinstance(value, str) or not value:
-            raise DataError(f"The field '{key}' is not a non-empty string: {value!r}.", where=self.where)
+            # Errors stand in records, which hold no text of a benchmark.
+            found = f"a {type(value).__name__}" if isinstance(value, list | dict) else repr(value)
+            raise DataError(f"The field '{key}' is not a non-empty string: {found}.", where=self.where)
         return value
 
     @property
@@ -71,7 +73,7 @@ def read_jsonl(file: DataFile | Path) -> Iterator[Record]:
             where = f"{place}, line {number}"
             try:
                 content = json.loads(line.decode("utf-8"))
-            except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, a number or a nesting beyond all bounds
                 ending = "" if line.endswith(b"\n") else " The file ends here without a line break: it may be truncated."
                 raise DataError(
                     f"The line is not valid JSON ({error}).{ending}",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from babyeval.data.lookup import DataSource, find_data
-from babyeval.errors import DataMissing, UsageError
+from babyeval.errors import DataError, DataLocked, DataMissing, UsageError
 from babyeval.families import SpanTask
 from babyeval.models.checkpoint import words_in_name
 from babyeval.models.kind import BACKENDS, kind_of
@@ -107,6 +107,10 @@ class _Importer:
             return Imported(found, "ignored", f"{reason}: {found.path}")
         if not found.task:
             content = found.read()
+            if found.key == "glue" and not isinstance(content, dict):
+                raise DataError(
+                    "The predictions of fine-tuning hold no object.", where=str(found.path), hint="Get the file again."
+                )
             problem = carried_problem(found.key, content, self.protocol) if found.key != "glue" else None
             return Imported(found, "kept", f"export will not take it: {problem}" if problem else "for export", carry=content)
         if found.task not in self.available:
@@ -114,14 +118,15 @@ class _Importer:
         task = get_task(found.task)
         try:
             source, items = self.items(task, found.split)
-        except DataMissing:
-            return self._without_data(found, task)
+        except DataMissing as error:
+            reason = error.what.rstrip(".") if isinstance(error, DataLocked) else "its data is not here"
+            return self._without_data(found, task, reason)
         return self._with_data(found, task, source, items)
 
     def _with_data(self, found: Found, task: SpanTask, source: DataSource, items: list[Item]) -> Imported:
         report = found.read_report()
         if found.kind == "report":
-            return self._from_report(found, task, report, None)
+            return self._from_report(found, task, report, None, "its predictions are not here (--save_predictions)")
         predictions = checked_predictions(found.read(), str(found.path))
         part = part_of_task(self.protocol, found.task)
         assert part is not None
@@ -135,20 +140,20 @@ class _Importer:
         notes += _disagreement(report, scores[0])
         return Imported(found, "scored", "; ".join(notes), result, items_table(items, outcomes))
 
-    def _without_data(self, found: Found, task: SpanTask) -> Imported:
+    def _without_data(self, found: Found, task: SpanTask, reason: str) -> Imported:
         content = None if found.kind == "report" else _predictions(found)
         report = found.read_report()
         if report is not None:
-            return self._from_report(found, task, report, content)
-        return Imported(found, "not scored", "its data is not here", carry=content)
+            reason = "its predictions are not here (--save_predictions)" if content is None else reason
+            return self._from_report(found, task, report, content, reason)
+        return Imported(found, "not scored", reason, carry=content)
 
-    def _from_report(self, found: Found, task: SpanTask, report: Report | None, content: Any) -> Imported:
+    def _from_report(self, found: Found, task: SpanTask, report: Report | None, content: Any, reason: str) -> Imported:
         assert report is not None
         assert found.report is not None
         counts = counted(content) if content is not None else {}
         scores = report_scores(task.card, report, self.protocol, found.split, counts)
         result = self._record(found, task, scores, 1, found.split, found.report)
-        reason = "its predictions are not here (--save_predictions)" if content is None else "its data is not here"
         return Imported(found, "rounded", f"2 decimals, no error, no interval: {reason}", result, carry=content)
 
     def _record(

@@ -88,7 +88,7 @@ def read_json(path: Path) -> Any:
     try:
         with _readable(path):
             return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, a number or a nesting beyond all bounds
         raise DataError(
             f"The file is not valid JSON ({error}).", where=str(path), hint="It may be truncated: get it again from its source."
         ) from error
@@ -187,7 +187,7 @@ def _in_file(path: Path, protocol: str, backend: str | None, revision: str | Non
     task, split = guess
     key = next(part.key for part in year_parts(protocol) if part.task == task)
     own = _own_backend(backend, path)
-    yield Found(path.parent.name, revision or "main", own, key, task, split, path, "predictions", checked)
+    yield Found(path.absolute().parent.name, revision or "main", own, key, task, split, path, "predictions", checked)
 
 
 def _has_form_of_predictions(content: dict[str, Any]) -> bool:

@@ -186,10 +186,11 @@ def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None
 
 def _require_ids(items: list[Item]) -> None:
     """Refuses a task whose ids do not tell its items apart: protocols share answers by them."""
-    if len({item.id for item in items}) < len(items):
-        counts = Counter(item.id for item in items)
+    for name, count in Counter(item.id for item in items).most_common(1):
+        if count == 1:
+            return
         raise DataError(
-            f"{len(items) - len(counts)} items have the id of another one, for example '{counts.most_common(1)[0][0]}'.",
+            f"The id '{name}' is given to {count} items.",
             hint="A task's items need ids of their own: babyeval.families.number_equals adds an ordinal to equal ones.",
         )
 

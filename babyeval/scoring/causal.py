@@ -12,13 +12,11 @@ from torch import Tensor
 from babyeval.errors import UsageError
 from babyeval.scoring.batched import TOLERANCE, run_batched
 from babyeval.scoring.batching import Answers, Work, group_by_budget, position_budget, run_batch
-from babyeval.scoring.block_attention import attending_in_blocks, make_blocks
 from babyeval.scoring.model_view import Asked, ModelView
 from babyeval.scoring.trie import Pack, Trie
 from babyeval.types import Query
 
 _LEAK = 1e-3
-_DENSE_NODES = 256  # packs up to this size attend as a whole, larger ones in blocks
 _PROBED = 16  # queries of each probed pack that are compared; a pack of long texts holds hundreds
 
 
@@ -59,14 +57,12 @@ def _run_packs(view: ModelView, queries: Sequence[Query], packs: Sequence[Pack],
             positions.extend(row * width + node for node in nodes)
             targets.extend(read.target for read in queries[query].reads)
     position_ids = torch.from_numpy(depths).to(view.device)
-    inputs = {"input_ids": torch.from_numpy(tokens).to(view.device), "position_ids": position_ids}
-    if view.blocks and width > _DENSE_NODES:
-        blocks = make_blocks(packs, width, view.device)
-        with attending_in_blocks(view.model, blocks):
-            values = view.read({**inputs, "attention_mask": blocks.mask}, Asked(positions, targets))
-    else:
-        mask = _attention_mask(view, ancestor_mask(position_ids))
-        values = view.read({**inputs, "attention_mask": mask}, Asked(positions, targets))
+    inputs = {
+        "input_ids": torch.from_numpy(tokens).to(view.device),
+        "attention_mask": _attention_mask(view, ancestor_mask(position_ids)),
+        "position_ids": position_ids,
+    }
+    values = view.read(inputs, Asked(positions, targets))
     work.positions += tokens.size
     answers: Answers = []
     done = 0
@@ -111,8 +107,7 @@ def probe_sharing(view: ModelView, queries: Sequence[Query], trie: Trie) -> str 
     Args:
         view: The model, in float32.
         queries: What is to be answered.
-        trie: The same queries as a trie; its largest pack and one more are tried, large packs in blocks
-            (``view.blocks``), and as a whole where that fails.
+        trie: The same queries as a trie; its largest pack and one more are tried.
 
     Returns:
         None if sharing gives the plain path's numbers, else the reason against it.
@@ -129,23 +124,12 @@ def probe_sharing(view: ModelView, queries: Sequence[Query], trie: Trie) -> str 
     packs = [largest, trie.packs[len(trie.packs) // 2]]
     chosen = sorted({query for pack in packs for query in _spread(pack.queries, _PROBED)})
     plain = {chosen[i]: values for batch in run_batched(view, [queries[i] for i in chosen], Work()) for i, values in batch}
-    reason: str | None = None
-    in_blocks = len(largest) > _DENSE_NODES and getattr(view.model.config, "_attn_implementation", None) == "sdpa"
-    for view.blocks in (True, False) if in_blocks else (False,):
-        reason = _compare(view, queries, packs, plain)
-        if reason is None:
-            break
-    return reason
-
-
-def _compare(view: ModelView, queries: Sequence[Query], packs: Sequence[Pack], plain: dict[int, tuple[float, ...]]) -> str | None:
-    """Why packs may not be trusted; None if they give the plain path's numbers."""
     try:
         halves = run_batch(lambda units: [_run_packs(view, queries, units, Work())], packs, Work())
         shared = {query: values for answers in halves for query, values in answers}
     except torch.OutOfMemoryError:
         raise
-    except (TypeError, AttributeError, RuntimeError, ValueError, IndexError, KeyError, NotImplementedError) as error:
+    except (TypeError, AttributeError, RuntimeError, ValueError, IndexError, NotImplementedError) as error:
         return f"it takes no custom attention mask: {type(error).__name__}"
     a, b = (np.array([value for query in plain for value in rows[query]]) for rows in (plain, shared))
     if (np.isnan(a) != np.isnan(b)).any():

@@ -163,7 +163,7 @@ class Engine:
         trie = build_trie(asked) if self.head == "causal" else None
         self._probe(base, asked, trie)
         view = self._view(dtype)
-        view.split, view.pads, view.blocks, view.encodes_once = base.split, base.pads, base.blocks, base.encodes_once
+        view.split, view.pads, view.encodes_once = base.split, base.pads, base.encodes_once
         work = self.works.setdefault(dtype, Work())
         if trie is not None:
             batches = run_causal(view, asked, trie, work, self._plain_because)

@@ -78,7 +78,6 @@ class ModelView:
         self.device = device
         self.split = False
         self.pads = False
-        self.blocks = False
         self.encodes_once = False
         self._given = _Given()
         self._slot = _body_slot(model)

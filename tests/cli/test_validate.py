@@ -83,6 +83,12 @@ def test_each_fault_is_found_and_named(home, readings, check, word):
     assert word in found[check]
 
 
+def test_the_key_that_is_averaged_first_is_one_of_the_groups(home):
+    task = Made(home, [item("a-0")])
+    task.card = CARD.model_copy(update={"within": "part"})
+    assert wrong(task) == {"mini: groups": "items lack part"}
+
+
 def test_missing_readme_is_told_but_no_fault(home):
     states = {finding.check: finding.state for finding in validate_task(Made(home, [item("a-0")]))}
     assert states["README.md"] == "right"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -190,3 +191,19 @@ def test_a_model_without_preference_has_no_correlation(tiny_folder, tmp_path, ho
     for name in ("robust", "babylm-2025"):
         assert (results[name].status, results[name].headline.value) == ("done", None)
         assert "equal" in results[name].headline.note
+
+
+def test_items_that_share_an_id_are_refused(home, tiny_folder, tmp_path):
+    """Answers are shared between protocols by id: one item's would stand for another's."""
+
+    class Careless(RankingTask):
+        def items(self, source):
+            return [replace(item, id="same") for item in super().items(source)]
+
+    (home / "careless.jsonl").write_text(
+        '{"word": "dog", "UID": "u", "kept": "yes"}\n{"word": "cup", "UID": "u", "kept": "yes"}\n'
+    )
+    registry.register_task(Careless(card("careless"), home, decode))
+    result = run(tiny_folder("gpt2", "bos"), tmp_path, "careless")["robust"]
+    assert result.status == "failed"
+    assert "The id 'same' is given to 2 items" in (result.error or "")
