@@ -104,20 +104,22 @@ class RankingTask(LineTask):
 
     def outcomes(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[Outcome]:
         main, *others = self.criteria(protocol)
+        norms = {criterion.norm for criterion in (main, *others)}
         outcomes = []
         for item, answers in zip(items, rows, strict=True):
             nan = self.has_nan(item, answers, protocol)
-            choices = _choices(main, item, answers, protocol)
+            scores = {norm: normalised(item, answers, norm) for norm in norms}
+            choices = _choices(main, item, scores, protocol)
             outcomes.append(
                 Outcome(
                     item_id=item.id,
                     value=_credit(main, choices),
-                    raw=tuple(normalised(item, answers, i, main.norm) for i in range(len(answers))),
+                    raw=scores[main.norm],
                     prediction=choices[0].prediction,
                     tied=max(choice.tied for choice in choices),
                     nan=nan,
                     variants={
-                        other.metric: _credit(other, _choices(other, item, answers, protocol)) if other.applies(item) else None
+                        other.metric: _credit(other, _choices(other, item, scores, protocol)) if other.applies(item) else None
                         for other in others
                     },
                 )
@@ -131,33 +133,36 @@ class RankingTask(LineTask):
     def margins(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[tuple[float, ...]]:
         return [
             tuple(
-                margin([normalised(item, answers, i, criterion.norm) for i in contest.spans], contest.spans.index(contest.gold))
+                margin([scores[i] for i in contest.spans], contest.spans.index(contest.gold))
                 for criterion in self.criteria(protocol)
+                for scores in (normalised(item, answers, criterion.norm),)
                 for contest in criterion.contests(item)
             )
             for item, answers in zip(items, rows, strict=True)
         ]
 
 
-def normalised(item: Item, answers: Sequence[Row], i: int, norm: Norm) -> float:
-    """The score of span ``i``: its sum, per token, or per character (D5), in nats.
+def normalised(item: Item, answers: Sequence[Row], norm: Norm) -> tuple[float, ...]:
+    """The score of each span in nats: its sum, or its mean per token or per character (D5).
 
     Example:
-        >>> item = Item("i", "u", "i", (Span("in the box", 6),), 0)
-        >>> normalised(item, [Row((-1.0, -3.0))], 0, "token"), normalised(item, [Row((-1.0, -3.0))], 0, "char")
-        (-2.0, -1.0)
+        >>> item, rows = Item("i", "u", "i", (Span("in the box", 6),), 0), [Row((-1.0, -3.0))]
+        >>> normalised(item, rows, "token"), normalised(item, rows, "char")
+        ((-2.0,), (-1.0,))
     """
-    row, span = answers[i], item.spans[i]
-    size = {"sum": 1, "token": max(1, len(row.logprobs)), "char": len(span.text) - span.start}[norm]
-    return row.total / size
+    if norm == "token":
+        return tuple(row.total / max(len(row.logprobs), 1) for row in answers)  # max: as the official code
+    if norm == "char":
+        return tuple(row.total / (len(span.text) - span.start) for row, span in zip(answers, item.spans, strict=True))
+    return tuple(row.total for row in answers)
 
 
-def _choices(criterion: Criterion, item: Item, answers: Sequence[Row], protocol: Protocol) -> list[Choice]:
+def _choices(criterion: Criterion, item: Item, scores: Mapping[Norm, tuple[float, ...]], protocol: Protocol) -> list[Choice]:
     """The outcome of each contest; predictions are indices of the item's spans."""
     choices = []
     for contest in criterion.contests(item):
-        scores = [normalised(item, answers, i, criterion.norm) for i in contest.spans]
-        choice = choose(scores, contest.spans.index(contest.gold), protocol, item.id)
+        candidates = [scores[criterion.norm][i] for i in contest.spans]
+        choice = choose(candidates, contest.spans.index(contest.gold), protocol, item.id)
         choices.append(replace(choice, prediction=contest.spans[choice.prediction]))
     return choices
 

@@ -146,7 +146,7 @@ def test_a_score_is_a_sum_per_token_or_per_character_of_the_span(norm, scores):
     """The context's characters do not count: six and two are scored."""
     both = Item("i", "u", "i", (Span("the tin of a", 6), Span("a ring", 4)), 0)
     answers = rows((-1.0, -2.0, -3.0), (-4.0,))
-    assert tuple(normalised(both, answers, i, norm) for i in range(2)) == scores
+    assert normalised(both, answers, norm) == scores
 
 
 def contests(*pairs: tuple[int, int]):
@@ -228,7 +228,7 @@ def test_a_task_is_made_from_the_card_beside_its_module():
 def test_a_candidate_without_tokens_is_refused_by_name_and_not_by_a_division():
     """bfloat16 looks at margins before the rows are judged; officially such a mean is that of one token."""
     answers = [Row(()), Row((-2.0, -4.0))]
-    assert [normalised(item(), answers, i, "token") for i in (0, 1)] == [0.0, -3.0]
+    assert normalised(item(), answers, "token") == (0.0, -3.0)
     by_token = RankingTask(CARD, Path(), decode, lambda _: (Criterion(norm="token"),))
     assert by_token.margins([item()], [answers], PROTOCOLS["robust"]) == [(3.0,)]
     with pytest.raises(ModelError, match="no token that can be scored"):

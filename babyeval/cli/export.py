@@ -112,6 +112,9 @@ def _written(target: Path) -> Iterator[Path]:
     if target.is_dir():
         raise UsageError("A table needs the name of a file.", where=str(target), hint="For example --out scores.csv.")
     try:
+        if target.exists() and not target.is_file():  # a pipe or a device is written to, never replaced
+            yield target
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as draft:
             yield draft

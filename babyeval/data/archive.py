@@ -12,6 +12,7 @@ from babyeval.errors import DataError, DataLocked, UsageError
 
 _AES = 99  # the number that stands in the place of the compression method
 _ENCRYPTED, _STRONG = 0x1, 0x40  # flag bits
+_LARGEST = 2**31  # bytes of an unpacked member; whole benchmarks are a hundredth of it
 _HEADER = 12  # bytes in front of encrypted content; the last one tells most wrong passwords
 
 
@@ -57,6 +58,12 @@ def read_member(archive: Path, member: str, password: str | None, task: str) -> 
                 "The archive is encrypted with AES, which cannot be read in memory here.",
                 where=where,
                 hint="Pack it again with the traditional encryption of zip ('zip --encrypt'), under the same name.",
+            )
+        if info.file_size > _LARGEST:  # zipfile unpacks no more than is declared
+            raise DataError(
+                f"The member would take {info.file_size / 2**30:.1f} GiB of memory, and at most {_LARGEST / 2**30:.0f} are read.",
+                where=where,
+                hint="Is it the task's official archive? Get it again from its source.",
             )
         if locked and not password:
             raise _locked("The archive is locked, and no password for it was given.", where, task)

@@ -93,6 +93,13 @@ def test_tables_in_files(place, tmp_path):
     assert (tmp_path / "new/scores.csv").read_text() == inside("export", "results", "--format", "csv", cwd=place).out
 
 
+def test_a_device_is_written_to_and_never_replaced(place, tmp_path):
+    (tmp_path / "null").symlink_to("/dev/null")
+    done = inside("export", "results", "--format", "csv", "--out", tmp_path / "null", cwd=place)
+    assert done.code == 0, done.err
+    assert (tmp_path / "null").is_symlink()
+
+
 @pytest.mark.parametrize(
     ("given", "code", "words"),
     [
@@ -128,6 +135,9 @@ def test_passwords_open_archives(place, tmp_path):
     for command in (("export", "--format", "babylm-2026"), ("import", "x", "--protocol", "babylm-2026")):
         done = inside(*command, "--data-password", "secret", cwd=place)
         assert_refused(done, 2, "TASK=PASSWORD")
+        assert "secret" not in done.err
+        done = inside(*command, "--data-password", "ewk=secret", cwd=place)
+        assert_refused(done, 2, "Unknown task 'ewk'", "'ewok'")
         assert "secret" not in done.err
 
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from cli.support import inside, process
+from cli.support import assert_refused, inside, process
 
 HEAVY = ("torch", "transformers", "pandas", "pydantic", "numpy", "scipy", "statsmodels", "pyarrow", "huggingface_hub")
 _RUN = """
@@ -65,3 +65,33 @@ def test_help_names_every_verb_and_every_option_of_run(tmp_path):
     verbs = inside("-h", cwd=tmp_path, env={"COLUMNS": "200"}).out
     for verb in ("run", "tasks", "check", "demo", "doctor"):
         assert re.search(rf"│ {verb} ", verbs), verb
+
+
+def test_help_shows_every_option_with_its_whole_text(tmp_path):
+    """What stands in brackets would be read as markup, and vanish."""
+    import typer
+
+    from babyeval.cli.main import app
+
+    def commands(group, *names):
+        for name, command in group.commands.items():
+            yield from commands(command, *names, name) if hasattr(command, "commands") else [((*names, name), command)]
+
+    found = 0
+    for names, command in commands(typer.main.get_command(app)):
+        done = inside(*names, "--help", cwd=tmp_path, env={"COLUMNS": "400", "TERMINAL_WIDTH": "400"})
+        shown = " ".join(done.out.replace("│", " ").split())
+        for option in command.params:
+            text = getattr(option, "help", None)
+            if text:
+                assert " ".join(text.replace("\\[", "[").split()) in shown, (names, option.name)
+                found += 1
+    assert found > 40
+
+
+def test_a_path_that_cannot_be_used_is_an_error_in_words(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    name = "x" * 300
+    for command in (("export", name, "--format", "csv"), ("check", name), ("tasks", "new", name)):
+        assert_refused(inside(*command, cwd=tmp_path), 3, "File name too long")
+    assert_refused(inside("export", "--format", "csv", cwd=tmp_path, env={"BABYEVAL_CONFIG": "file/x"}), 3, "does not exist")

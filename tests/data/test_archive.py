@@ -105,6 +105,14 @@ def test_a_locked_archive_says_how_to_open_it(locked, passwords):
     assert PASSWORD not in text
 
 
+def test_a_member_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    one = write_zip(tmp_path / "one.zip", {"a.jsonl": b" " * 5_000})
+    assert len(read_member(one, "a.jsonl", None, "thing")) == 5_000
+    monkeypatch.setattr("babyeval.data.archive._LARGEST", 4_999)
+    with pytest.raises(DataError, match="of memory"):
+        read_member(one, "a.jsonl", None, "thing")
+
+
 def test_every_wrong_password_is_refused_although_the_check_byte_lets_some_through(tmp_path):
     """One in 256 passes the check byte; garbage must then be noticed, and with several members known for what it is."""
     one = write_zip(tmp_path / "one.zip", {"a.jsonl": FILES["deep/set/a.jsonl"]}, PASSWORD)
@@ -116,7 +124,7 @@ def test_every_wrong_password_is_refused_although_the_check_byte_lets_some_throu
         kinds[number] = type(caught.value)
     passed = [number for number, kind in kinds.items() if kind is DataError]
     assert passed, "none of the guesses passed the check byte: try more"
-    assert all(kind is DataMissing for number, kind in kinds.items() if number not in passed)
+    assert all(issubclass(kind, DataMissing) for number, kind in kinds.items() if number not in passed)
     for number in passed:
         with pytest.raises(DataError, match="or the password of 'thing' is wrong"):
             read_member(one, "a.jsonl", f"guess {number}", "thing")

@@ -143,6 +143,17 @@ def test_another_commit_is_fetched_anew(tmp_path, published):
     assert (tmp_path / "data/full_eval/thing/a.jsonl").read_text() == "newer a"
 
 
+@pytest.mark.parametrize("more", [("in/b.jsonl",), ("in/b*",), ("in/a.jsonl", "in/b.jsonl")])
+def test_other_files_of_the_data_set_in_the_same_folder_are_still_fetched(more, tmp_path, published, monkeypatch):
+    monkeypatch.setattr("babyeval.data.fetch.list_files", lambda *_, **__: ["in/a.jsonl", "in/b.jsonl"])
+    root = tmp_path / "data"
+    assert [o.state for o in fetched(task(tmp_path, {**PINNED, "files": ("in/a.jsonl",)}), root)] == ["fetched"]
+    other = task(tmp_path, {**PINNED, "files": more})
+    assert [o.state for o in fetched(other, root)] == ["fetched"]
+    assert (root / "full_eval/thing/b.jsonl").is_file()
+    assert [o.state for o in fetched(other, root)] == ["there"]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

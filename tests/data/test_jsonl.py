@@ -74,7 +74,16 @@ def test_a_text_is_a_string_with_something_in_it(value):
     with pytest.raises(DataError, match="not a non-empty string") as caught:
         Record({"a": value}, "f.jsonl, line 3", "f").text("a")
     assert caught.value.where == "f.jsonl, line 3"
+    assert "x" not in caught.value.what.partition(":")[2], "a benchmark's text would stand in the record"
     assert Record({"a": " "}, "", "").text("a") == " "
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"a": ' + "1" * 5_000 + "}"], ids=["depth", "digits"])
+def test_json_beyond_all_bounds_is_a_fault_of_the_file(line, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(DataError, match="not valid JSON"):
+        list(read_jsonl(path))
 
 
 def test_the_digest_is_that_of_the_content():

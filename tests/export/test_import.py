@@ -107,6 +107,10 @@ def test_single_predictions_file_in_and_out_of_its_place(submission, data, tmp_p
     imported(loose, "babylm-2026", data, tmp_path, "--backend", "mlm", "--model", "other", "--revision", "r1")
     found = {(r.model.name, r.model.revision, r.backend, r.task.name) for r in ResultStore(tmp_path / "imported").results()}
     assert ("other", "r1", "mlm", "blimp_supplement") in found
+    given = ("import", "predictions.json", "--protocol", "babylm-2026", "--revision", "r2", "--backend", "mlm", "--out", "kept")
+    done = inside(*given, cwd=loose.parent)  # its folder's name, although the path has none
+    assert (done.code, [path.name for path in (loose.parent / "kept").iterdir()]) == (3, ["loose"])
+    assert f"babyeval {' '.join(given)} --data-dir DIR" in done.err
 
 
 def test_several_models_revisions_and_backends_keep_apart(submission, data, tmp_path):

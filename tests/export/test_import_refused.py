@@ -81,6 +81,8 @@ def test_rating_without_a_probability_is_refused(submission, data, tmp_path):
         ("[]", "holds no predictions"),
         ("{}", "holds no predictions"),
         ("[1, 2]", "holds no predictions"),
+        ("[" * 100_000, "not valid JSON"),
+        ('{"hypernym": ' + "1" * 5_000 + "}", "not valid JSON"),
         ('{"hypernym": {"predictions": []}, "hypernym": {"predictions": []}}', "The key 'hypernym' is declared twice"),
     ],
 )
@@ -90,6 +92,15 @@ def test_damaged_file_is_named(text, words, data, tmp_path):
     place.write_text(text)
     done = inside("import", "results", "--protocol", "babylm-2026", "--data-dir", data, cwd=tmp_path)
     assert_refused(done, 1, words, "results/m/main/zero_shot/causal/blimp/supplement_filtered/predictions.json")
+
+
+def test_faulty_fine_tuning_is_refused_before_anything_is_written(submission, data, tmp_path):
+    write_tree(tmp_path / "results", {"wug_past": submission["babylm-2025"]["wug_past"]}, model="m")
+    for task in ("boolq", "rte"):
+        write_json(tmp_path / f"results/m/main/finetune/{task}/predictions.json", [1, 2])
+    done = inside("import", "results", "--protocol", "babylm-2025", "--data-dir", data, "--out", "out", cwd=tmp_path)
+    assert_refused(done, 1, "hold no object", "finetune/boolq")
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_official_is_an_error(tmp_path):
