@@ -79,7 +79,21 @@ def run_models(config: RunConfig, reporter: Reporter, on_plan: Callable[[Plan], 
         )
         for text in config.models  # all of them before any work, so that a typo shows at once
     ]
+    _require_different_names(checkpoints)
     return [result for checkpoint in checkpoints for result in _run(config, checkpoint, reporter, on_plan)]
+
+
+def _require_different_names(checkpoints: Sequence[Checkpoint]) -> None:
+    """Two models under one name would meet in the results folder, hours later."""
+    named: dict[tuple[str, str], Checkpoint] = {}
+    for checkpoint in checkpoints:
+        other = named.setdefault((checkpoint.name, checkpoint.revision), checkpoint)
+        if other.digest != checkpoint.digest:
+            raise UsageError(
+                f"Two models have the name '{checkpoint.name}'.",
+                where=f"{other.source} and {checkpoint.source}",
+                hint="Name one of them otherwise: --model NAME=PATH.",
+            )
 
 
 def _run(config: RunConfig, checkpoint: Checkpoint, reporter: Reporter, on_plan: Callable[[Plan], None]) -> list[TaskResult]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import abc
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,6 +51,14 @@ class SpanTask(abc.ABC):
         Raises:
             DataError: A line is malformed; file and line are named.
         """
+
+    @cached_property
+    def code_digest(self) -> str:
+        """Digest of the Python files beside the card: decoder and criteria decide a number as much as its version."""
+        total = hashlib.sha256()
+        for path in sorted(self.home.glob("*.py")):
+            total.update(path.name.encode() + b"\0" + path.read_bytes())
+        return total.hexdigest()
 
     def keeps(self, item: Item, protocol: Protocol) -> bool:
         """Whether the item belongs to the task under this protocol."""
@@ -143,7 +153,7 @@ class LineTask(SpanTask):
                             hint="Get the file again from its source.",
                         )
                     declared[name] = record.where
-                yield item
+                yield replace(item, place=f"{record.stem}, {record.where.rpartition(', ')[2]}")
 
     def has_nan(self, item: Item, answers: Sequence[Row], protocol: Protocol) -> bool:
         """Whether a score is not a number.

@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from babyeval.card import TaskCard
 from babyeval.data.jsonl import Record, read_jsonl
 from babyeval.decide import Choice, choose, margin
-from babyeval.errors import DataError
+from babyeval.errors import DataError, UsageError
 from babyeval.families import LineTask, Reader
 from babyeval.protocols import Protocol
 from babyeval.records import Score
@@ -60,6 +60,10 @@ class Criterion:
     all_of: bool = False
     applies: Callable[[Item], bool] = lambda _: True
     chance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.norm not in get_args(Norm):
+            raise UsageError(f"There is no normalisation '{self.norm}'.", hint=f"Choose one of {', '.join(get_args(Norm))}.")
 
 
 class RankingTask(LineTask):
@@ -193,8 +197,10 @@ def ranking_item(
         meta: Further keys by which scores are grouped.
 
     Raises:
-        DataError: There are fewer than two candidates, or gold is none of them.
+        DataError: There are fewer than two candidates, or gold is not the index of one.
     """
+    if isinstance(gold, bool) or not isinstance(gold, int):
+        raise DataError(f"The right candidate is given as {gold!r}, not as a whole number.", where=record.where)
     if len(spans) < 2 or not 0 <= gold < len(spans):
         raise DataError(f"Candidate {gold} of {len(spans)} cannot be ranked.", where=record.where)
     name = f"{subset}-{record.digest}"

@@ -89,11 +89,19 @@ class FileInfo(_Record):
 
 
 class DataInfo(_Record):
-    """The data behind a record; ``digest`` covers names and contents of all files."""
+    """The data behind a record; ``digest`` covers names and contents of all files.
+
+    Attributes:
+        split: The split they belong to.
+        digest: Digest of all of them.
+        files: Each of them.
+        departs: How they differ from the published set; None where they do not, or where nothing is known of it.
+    """
 
     split: str
     digest: str
     files: tuple[FileInfo, ...]
+    departs: str | None = None
 
 
 class Counts(_Record):
@@ -137,9 +145,13 @@ class Precision(_Record):
 
 
 class Provenance(_Record):
-    """How the numbers came about."""
+    """How the numbers came about.
+
+    ``task_code`` is a digest of the task's own Python files: with other code a record is made anew.
+    """
 
     babyeval: str
+    task_code: str = ""
     protocol_version: int
     scoring_version: int
     dtype: str

@@ -74,7 +74,7 @@ class ResultStore:
                 raise UsageError(
                     f"The name '{model.name}' is taken by another model in this results folder.",
                     where=f"{path}: digest {other.digest[:12]} from {other.source}, here {model.digest[:12]} from {model.source}",
-                    hint="Name this one otherwise (--model NAME=PATH), or write elsewhere (--out).",
+                    hint=f"Name this one otherwise (--model NAME=PATH), write elsewhere (--out), or delete {own}.",
                 )
 
     def write(self, result: TaskResult, items: pd.DataFrame | None) -> TaskResult:

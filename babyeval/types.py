@@ -102,6 +102,7 @@ class Item:
         spans: What the model is asked, in the order that the task's rules expect.
         gold: Index of the right candidate, or a value to be predicted.
         meta: Further keys by which scores are grouped, for example ``field``.
+        place: Where it stands in the data, ``file, line n``.
     """
 
     id: str
@@ -110,6 +111,7 @@ class Item:
     spans: tuple[Span, ...]
     gold: float
     meta: Mapping[str, str] = field(default_factory=dict)
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,10 +153,10 @@ def verify(
 
 
 def _summed(verdicts: list[Verdict]) -> list[tuple[str, ...]]:
-    """Files that are right are counted by task and split; all others have a line of their own."""
-    right = Counter((verdict.task, verdict.split) for verdict in verdicts if verdict.state == "right")
+    """Files that are right are counted by task, split and what they were held against; all others have a line of their own."""
+    right = Counter((verdict.task, verdict.split, verdict.detail) for verdict in verdicts if verdict.state == "right")
     rows: list[tuple[str, ...]] = [(v.task, v.split, v.file or "-", v.state, v.detail) for v in verdicts if v.state != "right"]
     rows += [
-        (task, split, f"all {count}" if count > 1 else "one", "right", "as published") for (task, split), count in right.items()
+        (task, split, f"all {count}" if count > 1 else "one", "right", detail) for (task, split, detail), count in right.items()
     ]
     return sorted(rows)

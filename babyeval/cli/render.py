@@ -53,7 +53,8 @@ def print_results(outcome: RunReport, out: Path) -> None:
         screen.print(Text(line))
     for group in outcome.groups:
         screen.print(Text(_group_line(group)))
-    screen.print(Text(f"Records and per-item tables: {out}"))
+    if any(result.status == "done" for result in outcome.results):
+        screen.print(Text(f"Records and per-item tables: {out}"))
 
 
 def _result_rows(result: TaskResult) -> list[tuple[str, ...]]:
@@ -97,8 +98,12 @@ def _all_remarks(results: Sequence[TaskResult]) -> list[str]:
 
 def _remarks(result: TaskResult) -> list[str]:
     lines = [f"{result.status}. {result.error}"] if result.error and result.status != "not_applicable" else []
-    if result.headline and result.headline.note and result.headline.ci_low is None:
-        lines.append(f"no interval, {result.headline.note}." if result.headline.value is not None else f"{result.headline.note}.")
+    if result.data and result.data.departs:
+        lines.append(f"the data is not what was published: {result.data.departs}.")
+    for score in result.scores:
+        if not score.group and score.note and score.ci_low is None:
+            name = "" if score in result.headlines else f"{score.metric}: "
+            lines.append(name + (f"no interval, {score.note}." if score.value is not None else f"{score.note}."))
     counts = result.counts
     if counts and counts.nan:
         lines.append(f"{counts.nan} items with NaN scores; {result.protocol} gives them a meaning, the model has none.")

@@ -78,7 +78,7 @@ def read_jsonl(file: DataFile | Path) -> Iterator[Record]:
                 raise DataError(
                     f"The line is not valid JSON ({error}).{ending}",
                     where=where,
-                    hint="Get the file again from its source.",
+                    hint="Mend the line, or get the file again from its source.",
                 ) from error
             if not isinstance(content, dict):
                 raise DataError(f"The line holds a {type(content).__name__}, not an object.", where=where)

@@ -84,7 +84,7 @@ class DataSource:
         files: In alphabetical order, so that runs do not depend on the file system.
     """
 
-    split: str
+    split: Split
     files: tuple[DataFile, ...]
 
     @property
@@ -146,7 +146,7 @@ def find_data(
     raise DataMissing(
         f"The data of '{card.name}' ({known_split}) is not here.",
         where=f"looked for {wanted}{f' or {spec.archive}' if spec.archive else ''} in "
-        + " and ".join(str(root) for root in roots)
+        + " and ".join(f"{root}{'' if root.is_dir() or root == fetched_root() else ' (no such folder)'}" for root in roots)
         + "".join(incomplete),
         hint=_how_to_get(card, known_split),
     )

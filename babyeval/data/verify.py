@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from babyeval.data.checksums import Checksum, FetchedFile, read_checksums, read_lock
@@ -91,6 +91,21 @@ def verify(tasks: Sequence[SpanTask], data_dir: Path | None) -> list[Verdict]:
         else:
             verdicts.extend(_verify_split(holding, holding.data))
     return verdicts
+
+
+def departures(task: SpanTask, data: DataSource) -> str | None:
+    """How the files of a run differ from the published set; None if they do not, or nothing is known of it."""
+    if task.card.data[data.split].bundled:
+        return None
+    wrong = [
+        verdict for verdict in _verify_split(Holding(task, data.split, data), data) if verdict.state in ("differs", "missing")
+    ]
+    if not wrong:
+        return None
+    files = ", ".join(PurePosixPath(verdict.file).name for verdict in wrong[:3]) + (" ..." if len(wrong) > 3 else "")
+    return (
+        f"{len(wrong)} files differ from the published set or are missing ({files}): see 'babyeval data verify {task.card.name}'"
+    )
 
 
 def _verify_split(holding: Holding, data: DataSource) -> list[Verdict]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from babyeval.data.verify import departures
 from babyeval.errors import BabyevalError, MissingError
 from babyeval.protocols import PROTOCOLS
 from babyeval.records import Counts, DataInfo, FileInfo, GroupHeadline, RunReport, TaskResult, Timing
@@ -65,7 +66,12 @@ def _finish(plan: Plan, planned: PlannedTask, answers: Answers, start: float) ->
         headlines=tuple(scores[: planned.task.headline_count]),
         scores=tuple(scores),
         counts=_counts(rows, outcomes),
-        data=DataInfo(split=planned.source.split, digest=planned.source.digest, files=files),
+        data=DataInfo(
+            split=planned.source.split,
+            digest=planned.source.digest,
+            files=files,
+            departs=departures(planned.task, planned.source),
+        ),
         provenance=provenance(plan, planned, precision),
         timing=_timing(plan, start),
     )
@@ -78,6 +84,7 @@ def items_table(planned: PlannedTask, rows: Rows, outcomes: Sequence[Outcome]) -
 
     columns: dict[str, list[Any]] = {
         "item_id": [item.id for item in planned.items],
+        "place": [item.place for item in planned.items],
         "subset": [item.subset for item in planned.items],
         "cluster": [item.cluster for item in planned.items],
         "gold": [item.gold for item in planned.items],

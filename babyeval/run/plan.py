@@ -9,7 +9,7 @@ from typing import Literal
 
 from babyeval.config import RunConfig
 from babyeval.data.archive import require_known_tasks
-from babyeval.data.lookup import DataSource, find_data
+from babyeval.data.lookup import DataSource, find_data, resolved_split
 from babyeval.errors import BabyevalError, DataError, DataMissing, MissingError, UsageError
 from babyeval.families import SpanTask
 from babyeval.models.checkpoint import Checkpoint
@@ -158,10 +158,11 @@ def _plan_task(plan: Plan, task: SpanTask) -> list[PlannedTask]:
 
 def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None:
     config = plan.config
+    for planned in wanted:  # fast may mean full
+        planned.split = resolved_split(task.card, config.split) + (f"@{config.limit}" if config.limit else "")
     source = find_data(task.card, task.home, config.split, config.data_dir, config.passwords)
     for planned in wanted:
         planned.source = source
-        planned.split = source.split + (f"@{config.limit}" if config.limit else "")
         kept = _kept_record(plan, planned)
         if kept is not None:
             planned.state, planned.result = "kept", kept
@@ -227,6 +228,7 @@ def _kept_record(plan: Plan, planned: PlannedTask) -> TaskResult | None:
         and old.task.model_dump() == card.model_dump()  # a password that the card publishes stands in no record
         and old.data.digest == planned.source.digest
         and old.provenance.protocol_version == planned.protocol.version
+        and old.provenance.task_code == planned.task.code_digest
         and old.provenance.scoring_version == SCORING_VERSION
         and old.provenance.dtype == planned_dtype(plan, planned)
         and plan.store.items_whole(old)

@@ -30,6 +30,7 @@ def provenance(plan: Plan, planned: PlannedTask, precision: Precision | None) ->
     work = engine.works.get(planned_dtype(plan, planned))
     return Provenance(
         babyeval=version("babyeval"),
+        task_code=planned.task.code_digest,
         protocol_version=planned.protocol.version,
         scoring_version=SCORING_VERSION,
         dtype=planned_dtype(plan, planned),

@@ -24,8 +24,8 @@ def accuracy_scores(
 
     The headline is the unweighted mean over the card's strata, with an error that fits this
     estimator; a stratum is the mean over its items, or, with the card's ``within``, the unweighted
-    mean over its subsets. Other groups are means over their items with Wilson's interval. The same
-    scores follow for every variant, as metrics of their own.
+    mean over its subsets. Other groups are means over their items with Wilson's interval, or the
+    clustered error where items share a cluster. The same scores follow for every variant, as metrics of their own.
 
     Args:
         card: What the task is.

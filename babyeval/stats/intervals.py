@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+# A smaller variance of credits is what rounding leaves where clusters do not differ.
+_ROUNDING = 1e-20
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -66,7 +69,7 @@ def proportion(credits: Sequence[float], clusters: Sequence[str], level: float =
     low, high = max(0.0, min(float(low), mean)), min(1.0, max(float(high), mean))  # rounding must not exclude 0 and 1
     se = math.sqrt(_cluster_variance(credits, range(n))) if n > 1 else None
     note = "one item has no standard error" if n == 1 else None
-    if se == 0:
+    if se is not None and se**2 < _ROUNDING:
         se, note = None, "all items are equal: the interval holds, a standard error of 0 would not"
     return Estimate(mean, se, low, high, "wilson", n, len(set(clusters)), note)
 
@@ -74,7 +77,7 @@ def proportion(credits: Sequence[float], clusters: Sequence[str], level: float =
 def _clustered_proportion(credits: Sequence[float], clusters: Sequence[str], mean: float, count: int, level: float) -> Estimate:
     n = len(credits)
     variance = _cluster_variance(credits, clusters) if count > 1 else 0.0
-    if variance == 0:
+    if variance < _ROUNDING:
         note = "one cluster has no standard error" if count == 1 else "all clusters are equal"
         return Estimate(mean, None, None, None, "clustered", n, count, note)
     from scipy.stats import t
@@ -129,7 +132,7 @@ def stratified_macro_mean(
         note = f"{alone} of {len(cells)} subsets have fewer than two independent clusters"
         return Estimate(value, None, None, None, "stratified", n, count, note)
     variance = _nested_variance(values, clusters, [(weights[cell], means[cell], members) for cell, members in cells.items()])
-    if variance == 0:
+    if variance < _ROUNDING:
         return Estimate(value, None, None, None, "stratified", n, count, "all clusters of each subset are equal")
     se = math.sqrt(variance)
     half = NormalDist().inv_cdf((1 + level) / 2) * se

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from babyeval.data.jsonl import Record
-from babyeval.errors import DataError
 from babyeval.protocols import Protocol
 from babyeval.ranking import Criterion, RankingTask, ranking_item
 from babyeval.types import Item, Span
@@ -20,14 +19,11 @@ def decoder(uid: str) -> Callable[[Record], Item]:
     def decode(record: Record) -> Item:
         prompt = record.text("prompt")
         solutions = [record.text(key) for key in sorted(record) if key.startswith("solution") and record[key] is not None]
-        label = record["label"]
-        if isinstance(label, bool) or not isinstance(label, int):
-            raise DataError(f"The label {label!r} is no whole number.", where=record.where)
         return ranking_item(
             record,
             subset=uid,
             spans=[Span(f"{prompt} {solution}", len(prompt)) for solution in solutions],
-            gold=label,
+            gold=record["label"],
             meta={"example_id": str(record["example_id"])},
         )
 

@@ -77,7 +77,8 @@ def test_no_data_at_all(tiny, tmp_path):
     assert done.code == 3
     assert {result["status"] for result in done.json["results"]} == {"skipped"}
     assert all(
-        "full_eval/" in result["error"] and " in evaluation_data and " in result["error"] for result in done.json["results"]
+        "full_eval/" in result["error"] and " in evaluation_data (no such folder) and " in result["error"]
+        for result in done.json["results"]
     )
 
 

@@ -76,8 +76,8 @@ def test_several_models_in_one_run(tiny, tmp_path):
 def test_two_models_under_one_name_in_one_run(tiny, tmp_path):
     other = another(tiny, tmp_path / "models" / "other")
     done = inside("run", "--model", f"same={tiny}", "--model", f"same={other}", *MINI, cwd=tmp_path)
-    assert_refused(done, 2, "'same' is taken by another model", "--model NAME=PATH")
-    assert len(records_in(tmp_path / "results")) == 1
+    assert_refused(done, 2, "Two models have the name 'same'", str(other), "--model NAME=PATH")
+    assert records_in(tmp_path / "results") == [], "it is said before any work"
 
 
 def test_generic_folder_names_take_their_parents_name_along(tiny, tmp_path):

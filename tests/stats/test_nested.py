@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from babyeval.stats.intervals import stratified_macro_mean
+from babyeval.stats.intervals import proportion, stratified_macro_mean
 
 Sample = tuple[list[float], list[str], list[str], list[str]]
 
@@ -157,3 +157,16 @@ def test_a_cell_of_one_cluster_gives_no_error_and_says_so():
     assert estimate.value == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert estimate.se is None
     assert "1 of 2 subsets" in estimate.note
+
+
+def test_what_rounding_leaves_is_no_error():
+    """Clusters of 2 in 7 right do not differ, though their sums of deviations are not exactly 0."""
+    values = [1, 1, 0, 0, 0, 0, 0] * 12
+    clusters = [str(i // 7) for i in range(84)]
+    for estimate in (stratified_macro_mean(values, ["a"] * 42 + ["b"] * 42, clusters), proportion(values, clusters)):
+        assert estimate.value == pytest.approx(2 / 7)
+        assert (estimate.se, estimate.low, estimate.high) == (None, None, None)
+        assert estimate.note
+    thirds = proportion([1 / 3] * 7, names(7))  # ties of three
+    assert thirds.se is None
+    assert thirds.low < 1 / 3 < thirds.high
