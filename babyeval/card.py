@@ -105,6 +105,8 @@ class TaskCard(BaseModel):
         id_field: The field by which the data files name their items; no value may occur twice in a file.
         report: Further item keys by which scores are reported.
         protocols: Protocols under which the task is defined.
+        fast_falls_back: Whether ``--split fast`` takes the full set where there is no fast one, as the
+            official suite does for sets that are small.
         data: One entry per split.
         sources: Where the data can be got.
     """
@@ -131,6 +133,7 @@ class TaskCard(BaseModel):
     id_field: str = ""
     report: tuple[str, ...] = ()
     protocols: tuple[str, ...] = tuple(PROTOCOLS)
+    fast_falls_back: bool = True
     data: dict[Literal["full", "fast", "mini"], DataSpec]
     sources: tuple[SourceSpec, ...] = ()
 

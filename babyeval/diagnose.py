@@ -9,12 +9,17 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from babyeval.cache import cache_root
-from babyeval.data.lookup import data_roots
+from babyeval.config import load_config
+from babyeval.data.lookup import data_roots, require_data_folder
+from babyeval.errors import BabyevalError
 from babyeval.registry import list_tasks
 from babyeval.run.provenance import library_versions
 
 if TYPE_CHECKING:
     import torch
+
+
+NO_DATA = "none found"
 
 
 def diagnose() -> tuple[dict[str, str], list[str]]:
@@ -30,7 +35,7 @@ def diagnose() -> tuple[dict[str, str], list[str]]:
         "libraries": ", ".join(f"{name} {number}" for name, number in library_versions().items()),
         **_device(),
         "row cache": _cache(problems),
-        "data": _data(),
+        "data": _data(problems),
         "tasks": _tasks(problems),
     }
     return findings, problems
@@ -91,9 +96,16 @@ def _cache(problems: list[str]) -> str:
     return f"{folder}, {len(files)} models, {sum(file.stat().st_size for file in files) / 1e6:,.1f} MB"
 
 
-def _data() -> str:
-    present = [str(root) for root in data_roots(None) if root.is_dir()]
-    return ", ".join(present) or "none found; name it by --data-dir or BABYEVAL_DATA, or use --split mini"
+def _data(problems: list[str]) -> str:
+    named = None
+    try:
+        named = load_config({"models": ("none",)}).data_dir
+        require_data_folder(named)
+    except BabyevalError as error:
+        problems.append(" ".join(filter(None, (error.what, error.where, error.hint))))
+    present = [str(root) for root in data_roots(named) if root.is_dir()]
+    hint = "name it by BABYEVAL_DATA, or by --data-dir of 'babyeval run'; --split mini needs none"
+    return ", ".join(present) or f"{NO_DATA}; {hint}"
 
 
 def _tasks(problems: list[str]) -> str:

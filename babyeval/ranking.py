@@ -14,7 +14,7 @@ from babyeval.data.jsonl import Record, read_jsonl
 from babyeval.decide import Choice, choose, margin
 from babyeval.errors import DataError, UsageError
 from babyeval.families import LineTask, Reader
-from babyeval.protocols import Protocol
+from babyeval.protocols import PROTOCOLS, Protocol
 from babyeval.records import Score
 from babyeval.stats.aggregate import accuracy_scores
 from babyeval.types import Item, Outcome, Row, Span
@@ -102,6 +102,13 @@ class RankingTask(LineTask):
         super().__init__(card, home, decode, read)
         self.criteria = criteria
         self._keeps = keeps
+        for protocol in map(PROTOCOLS.__getitem__, card.protocols):
+            metrics = [criterion.metric for criterion in criteria(protocol)]
+            if metrics[:1] != [card.metric] or len(set(metrics)) < len(metrics):
+                raise UsageError(
+                    f"The criteria of '{card.name}' under {protocol.name} are called {', '.join(metrics) or 'nothing'}.",
+                    hint=f"The first has to be called as the card's metric, '{card.metric}', and no two alike.",
+                )
 
     def keeps(self, item: Item, protocol: Protocol) -> bool:
         return self._keeps(item, protocol)

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
+from babyeval.card import explain_validation
 from babyeval.errors import MissingError, UsageError, disk_error
 from babyeval.models.naming import folder_name
 from babyeval.records import ItemsRef, ModelInfo, NewerSchema, TaskResult, load_result
@@ -131,8 +134,10 @@ class ResultStore:
                 f"A record cannot be read: {error}.", where=str(path), hint="Update babyeval, or choose another folder by --out."
             ) from error
         except (OSError, ValueError) as error:
+            known = tuple(TaskResult.model_fields)
+            reason = explain_validation(error, known) if isinstance(error, ValidationError) else str(error).splitlines()[0]
             raise DamagedRecord(
-                f"A record cannot be read: {str(error).splitlines()[0]}",
+                f"A record cannot be read: {reason.rstrip('.')}.",
                 where=str(path),
                 hint="Delete it and run that task again: its rows are cached.",
             ) from error

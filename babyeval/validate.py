@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +14,11 @@ from babyeval.card import SPLITS
 from babyeval.data.lookup import DataSource, find_data
 from babyeval.errors import BabyevalError, DataMissing
 from babyeval.families import SpanTask
+from babyeval.protocols import PROTOCOLS
 from babyeval.stats.aggregate import UID, group_value
+from babyeval.types import Item, Row
+
+_GUESSED, _DRAWS = 1000, 10  # items and rounds of made-up answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,27 @@ def _check_items(task: SpanTask, split: str, source: DataSource) -> list[Finding
         findings.append(_finding(f"{split}: strata", True, f"{len(strata)} by '{task.card.strata}'", ""))
     same = [item.id for item in items if len(set(item.spans)) < len(item.spans)]
     findings.append(_finding(f"{split}: candidates", not same, "different in every item", f"equal in {same[:3]}"))
+    return findings if lacking else [*findings, *_check_scores(task, split, items)]
+
+
+def _check_scores(task: SpanTask, split: str, items: list[Item]) -> list[Finding]:
+    """Scores items with made-up answers under every protocol, and compares what guessing earns with the card's chance."""
+    findings = []
+    for protocol in map(PROTOCOLS.__getitem__, task.card.protocols):
+        kept = [item for item in items if task.keeps(item, protocol)][:_GUESSED]
+        draw = random.Random(0)  # noqa: S311 - no secret
+        values = []
+        for _ in range(_DRAWS if kept else 0):
+            rows = [[Row((draw.uniform(-9, -1),)) for _ in item.spans] for item in kept]
+            headline = task.scores(kept, task.outcomes(kept, rows, protocol), protocol)[0]
+            values.append(math.nan if headline.value is None else headline.value)
+        if not values:
+            findings.append(Finding(f"{split}: {protocol.name}", "absent", "no items under this protocol"))
+            continue
+        guessed, chance = math.fsum(values) / len(values), task.card.chance
+        far = task.card.unit == "percent" and abs(guessed - chance) > 5 + 200 / math.sqrt(len(kept) * _DRAWS)
+        found = f"guessing earns about {guessed:.0f}" if task.card.unit == "percent" else "can be scored"
+        findings.append(_finding(f"{split}: {protocol.name}", not far, found, f"{found}, and the card's chance is {chance:g}"))
     return findings
 
 

@@ -132,6 +132,23 @@ def test_damaged_record_is_reported_with_its_place_and_claims_nothing(store, kin
     store.require_same_model(make_result(digest="another").model)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"status": "well"}, "status: "),
+        ({"model": {"name": "m"}}, "the key 'model.source' is missing"),
+        ({"protcol": "robust"}, "unknown key 'protcol' (did you mean 'protocol'?)"),
+    ],
+)
+def test_the_field_that_damages_a_record_is_named(store, change, words):
+    path = store.folder_of(store.write(make_result(), TABLE)) / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(UsageError) as error:
+        list(store.results())
+    assert f"A record cannot be read: {words}" in str(error.value)
+    assert "validation error" not in str(error.value)
+
+
 def test_record_of_a_later_version_is_never_overwritten(store):
     written = store.write(make_result(), TABLE)
     path = store.folder_of(written) / "result.json"

@@ -18,6 +18,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder in the official evaluation_data layout.")]
 
 
+def _configured(data_dir: Path | None) -> Path | None:
+    """The data folder that 'run' would take: as given, else of the settings."""
+    from babyeval.config import load_config
+
+    return load_config({"models": ("none",), "data_dir": data_dir}).data_dir
+
+
 def _chosen(names: list[str] | None) -> list[SpanTask]:
     """The tasks named, or every task that can be loaded."""
     from babyeval.registry import list_tasks, resolve_tasks
@@ -37,7 +44,7 @@ def list_(
     from babyeval.cli import render
     from babyeval.data.verify import holdings
 
-    entries = [_entry(holding) for holding in holdings(_chosen(name), data_dir)]
+    entries = [_entry(holding) for holding in holdings(_chosen(name), _configured(data_dir))]
     if json:
         render.print_json(entries)
         return
@@ -80,7 +87,10 @@ def fetch(
     name: Annotated[list[str], typer.Argument(help="Tasks, groups, or all.")],
     split: Annotated[str | None, typer.Option(help="full or fast. Default: both.")] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Data folder to fill. Default: babyeval's own, which every run looks at last.")
+        Path | None,
+        typer.Option(
+            help="Data folder to fill, made if it is not there. Default: babyeval's own, which every run looks at last."
+        ),
     ] = None,
     vocabulary: Annotated[Path | None, typer.Option(help="For ewok: the official list of words.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Use only the Hub's local cache.")] = False,
@@ -101,7 +111,7 @@ def fetch(
 
     if split not in (None, "full", "fast", "mini"):
         raise UsageError(f"There is no split '{split}'.", hint="Choose full or fast by --split.")
-    wish = Wish(split, data_dir, offline, vocabulary)
+    wish = Wish(split, data_dir, offline, vocabulary, look_in=_configured(data_dir))
     outcomes = fetch_all(_chosen(name), wish, reporter())
     if json:
         render.print_json([_outcome(outcome) for outcome in outcomes])
@@ -139,16 +149,18 @@ def verify(
     named has no data here.
     """
     from babyeval.cli import render
-    from babyeval.data.verify import exit_code
+    from babyeval.data.verify import exit_code, summary
     from babyeval.data.verify import verify as verify_all
 
     tasks = _chosen(name)
-    verdicts = verify_all(tasks, data_dir)
+    verdicts = verify_all(tasks, _configured(data_dir))
     if json:
         keys = ("task", "split", "file", "state", "detail")
         render.print_json([{key: getattr(verdict, key) for key in keys} for verdict in verdicts])
     else:
-        render.console().print(render.simple_table("Data", ("task", "split", "file", "state", "detail"), _summed(verdicts)))
+        screen = render.console()
+        screen.print(render.simple_table("Data", ("task", "split", "file", "state", "detail"), _summed(verdicts)))
+        screen.print(summary(verdicts), markup=False)
     raise typer.Exit(exit_code(verdicts, [task.card.name for task in tasks] if name else []))
 
 

@@ -10,7 +10,7 @@ import typer
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False) -> None:
     """Look at the installation: versions, device, speed, caches, data, plug-ins."""
     from babyeval.cli import render
-    from babyeval.diagnose import diagnose
+    from babyeval.diagnose import NO_DATA, diagnose
 
     findings, problems = diagnose()
     if json:
@@ -20,5 +20,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON on stdo
         screen.print(render.simple_table("This installation", ("what", "found"), list(findings.items())))
         for problem in problems:
             screen.print(f"Problem: {problem}", markup=False)
-        screen.print("Everything is in order." if not problems else f"{len(problems)} problems.")
+        screen.print(f"{len(problems)} problems." if problems else "Everything is in order.")
+        if findings["data"].startswith(NO_DATA):
+            screen.print("No benchmark data was found: 'babyeval data fetch' gets it; the split mini needs none.", markup=False)
     raise typer.Exit(3 if problems else 0)

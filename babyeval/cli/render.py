@@ -16,6 +16,7 @@ from babyeval.records import GroupHeadline, RunReport, Score, TaskResult
 from babyeval.run.plan import Plan
 
 _WIDTH_WITHOUT_TERMINAL = 130
+_WIDE = 110  # columns that the whole table of results takes
 
 
 def console() -> Console:
@@ -48,7 +49,9 @@ def print_results(outcome: RunReport, out: Path) -> None:
         title = f"{name} ({revision}), scored as {mine[0].backend}"
         columns = ("task", "split", "protocol", "score", "95% interval", "chance", "n", "ties", "status")
         rows = [row for result in mine for row in _result_rows(result)]
-        screen.print(simple_table(title, columns, rows, (3, 4, 5, 6, 7)))
+        shown = range(len(columns)) if screen.width >= _WIDE else (0, 2, 3, 4, 8)  # --json and the records hold the rest
+        rows = [tuple(row[i] for i in shown) for row in rows]
+        screen.print(simple_table(title, [columns[i] for i in shown], rows, [n for n, i in enumerate(shown) if 3 <= i <= 7]))
     for line in _all_remarks(outcome.results):
         screen.print(Text(line))
     for group in outcome.groups:

@@ -99,13 +99,18 @@ def validate(
 ) -> None:
     """Check a task's card, data, item ids and determinism."""
     from babyeval.cli import render
-    from babyeval.data.archive import parse_passwords, require_known_tasks
+    from babyeval.config import load_config
+    from babyeval.data.archive import require_known_tasks
+    from babyeval.data.lookup import require_data_folder
     from babyeval.registry import get_task
     from babyeval.validate import validate_task
 
-    passwords = parse_passwords(data_password or ())
-    require_known_tasks(passwords)
-    findings = validate_task(get_task(name), data_dir, passwords)
+    given = {"models": ("none",), "data_dir": data_dir, "data_password": tuple(data_password or ()) or None}
+    config = load_config(given)  # the folder and passwords that 'run' would take
+    require_known_tasks(config.passwords)
+    task = get_task(name)
+    require_data_folder(config.data_dir)
+    findings = validate_task(task, config.data_dir, config.passwords)
     if json:
         render.print_json([{"check": f.check, "state": f.state, "detail": f.detail} for f in findings])
     else:

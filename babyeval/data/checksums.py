@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -86,13 +86,14 @@ def read_lock(root: Path) -> dict[str, FetchedFile]:
         return {}
 
 
-def extend_lock(root: Path, files: Mapping[str, FetchedFile]) -> None:
-    """Adds files to a folder's lock, which is written whole.
+def extend_lock(root: Path, files: Mapping[str, FetchedFile], drop: Collection[str] = ()) -> None:
+    """Adds files to a folder's lock, and drops others; it is written whole.
 
     Raises:
         MissingError: The folder cannot be written.
     """
-    merged = dict(sorted({**read_lock(root), **files}.items()))
+    kept = {path: entry for path, entry in read_lock(root).items() if path not in drop}
+    merged = dict(sorted({**kept, **files}.items()))
     try:
         with atomic_path(root / LOCK_FILE) as draft:
             draft.write_text(json.dumps(Lock(files=merged).model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")

@@ -24,8 +24,8 @@ OFFICIAL_ROWS = {
     "spatial-relations": 490,
 }
 VOCABULARY_HINT = (
-    "Name the official list of words by '--vocabulary FILE': it is evaluation_pipeline/ewok/vocab.txt of the official "
-    "BabyLM pipeline (github.com/babylm-org/babylm-eval), one word a line."
+    "Name the official list of words by '--vocabulary FILE': it is strict/evaluation_pipeline/ewok/vocab.txt of "
+    "github.com/babylm-org/babylm-eval, one word a line."
 )
 _TEXTS = ("Context1", "Context2", "Target1", "Target2")
 Tokenize = Callable[[str], list[str]]

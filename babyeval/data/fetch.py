@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from babyeval.card import SourceSpec
 from babyeval.data import ewok_build
 from babyeval.data.checksums import Checksum, FetchedFile, checksum, extend_lock, read_checksums, read_lock
 from babyeval.data.convert import TABLES, global_piqa, read_table
-from babyeval.data.hub import Unreachable, get_file, is_glob, list_files, matching
+from babyeval.data.hub import Unreachable, get_file, is_glob, list_files, matching, quiet_hub
 from babyeval.data.lookup import find_data, resolved_split
 from babyeval.errors import BabyevalError, DataError, DataMissing, MissingError, UsageError, disk_error, unreadable
 from babyeval.families import SpanTask
@@ -33,15 +33,17 @@ class Wish:
 
     Attributes:
         split: ``full``, ``fast``, or None for both.
-        data_dir: Data folder in the official layout; None: babyeval's own, the last one that is searched.
+        data_dir: Data folder to fill, in the official layout; None: babyeval's own, the last one that is searched.
         offline: Take files from the Hub's local cache only.
         vocabulary: EWoK's official list of words.
+        look_in: The data folder that a run would look at, if it is not the one to be filled: files got by hand may be there.
     """
 
     split: str | None = None
     data_dir: Path | None = None
     offline: bool = False
     vocabulary: Path | None = None
+    look_in: Path | None = None
 
     @property
     def root(self) -> Path:
@@ -112,17 +114,19 @@ def _fetch_source(task: SpanTask, source: SourceSpec, wish: Wish, reporter: Repo
     if not source.repo:
         return _by_hand(task, source, wish)
     published = _published(task.home, source)
-    present = _already_there(source, wish.root, published)
+    outdated = _outdated(task, source, wish.root)
+    present = () if outdated else _already_there(source, wish.root, published)
     if present:
         return Fetched(name, source.splits, source.label, "there", present)
     if source.build != "copy":
         published = {}  # a build may differ in bytes from the official file and still be right
     make = _maker(source, wish)  # finds out what it lacks before anything is downloaded
-    paths = _paths(source, published, wish.offline)
-    with reporter.bar(f"{name} from {source.label}", len(paths), "files") as advance:
-        contents = make(_download(source, paths, published, wish.offline, advance))
+    with quiet_hub(reporter.note):
+        paths = _paths(source, published, wish.offline)
+        with reporter.bar(f"{name} from {source.label}", len(paths), "files") as advance:
+            contents = make(_download(source, paths, published, wish.offline, advance))
     origins = {_base(path): path for path in paths} if source.build == "copy" else dict.fromkeys(contents, ", ".join(paths))
-    _place(wish.root, source, contents, origins)
+    _place(wish.root, source, contents, origins, [path for path in outdated if _base(path) not in contents])
     return Fetched(name, source.splits, source.label, "fetched", tuple(f"{source.to}/{file}" for file in sorted(contents)))
 
 
@@ -130,7 +134,7 @@ def _by_hand(task: SpanTask, source: SourceSpec, wish: Wish) -> Fetched:
     """Data that no download gives: there, or an error that says how to get it."""
     for split in source.splits:
         with suppress(DataMissing):
-            files = find_data(task.card, task.home, split, wish.data_dir).files
+            files = find_data(task.card, task.home, split, wish.data_dir or wish.look_in).files
             return Fetched(task.card.name, source.splits, "", "there", tuple(dict.fromkeys(file.disk_name for file in files)))
     raise MissingError(
         f"The data of '{task.card.name}' can only be got by hand.", where=f"task {task.card.name}", hint=source.note
@@ -149,6 +153,19 @@ def _published(home: Path, source: SourceSpec) -> dict[str, Checksum]:
         for path, expected in read_checksums(home).items()
         if path.rpartition("/")[0] == source.to and any(fnmatchcase(_base(path), pattern) for pattern in wanted)
     }
+
+
+def _outdated(task: SpanTask, source: SourceSpec, root: Path) -> list[str]:
+    """What an older commit of a source left among the files that the task reads."""
+    specs = [task.card.data[split] for split in source.splits if split in task.card.data]
+    read = [pattern for spec in specs for pattern in (spec.path, f"{spec.path}/{spec.pattern}", spec.archive)]
+    current = {other.revision for other in task.card.sources if other.repo == source.repo}
+    return [
+        path
+        for path, entry in read_lock(root).items()
+        if entry.repo == source.repo and entry.revision not in current
+        and path.rpartition("/")[0] == source.to and any(fnmatchcase(path, pattern) for pattern in read)
+    ]  # fmt: skip
 
 
 def _already_there(source: SourceSpec, root: Path, published: Mapping[str, Checksum]) -> tuple[str, ...]:
@@ -252,10 +269,13 @@ def _global_piqa(source: SourceSpec, local: Mapping[str, Path]) -> dict[str, byt
     return global_piqa(next((table for table in tables if len(table) == source.rows), tables[0]), source.rows)
 
 
-def _place(root: Path, source: SourceSpec, contents: Contents, origins: Mapping[str, str]) -> None:
+def _place(
+    root: Path, source: SourceSpec, contents: Contents, origins: Mapping[str, str], outdated: Collection[str] = ()
+) -> None:
     """Puts files into the data folder: all are written beside their places, then locked, then all get their names.
 
-    In this order an interruption leaves nothing, or a set that the lock shows to be incomplete.
+    What an older commit left is removed before the lock is written. In this order an interruption leaves
+    everything as it was, or a set that the lock shows to be incomplete.
 
     Raises:
         MissingError: The folder cannot be written.
@@ -275,6 +295,8 @@ def _place(root: Path, source: SourceSpec, contents: Contents, origins: Mapping[
                 locked[f"{source.to}/{name}"] = FetchedFile(
                     **checksum(draft).model_dump(), **about, built=source.build != "copy"
                 )  # fmt: skip
-            extend_lock(root, locked)
+            for path in outdated:
+                (root / path).unlink(missing_ok=True)
+            extend_lock(root, locked, drop=outdated)
     except OSError as error:
         raise disk_error(error, str(folder)) from error

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -16,6 +18,37 @@ from babyeval.store import atomic_path
 
 class Unreachable(MissingError):
     """No connection to the Hub at all, so that asking for other files is of no use."""
+
+
+class _Retries(logging.Handler):
+    """Takes the place of the library's lines: one sentence, the first time that it tries again."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        super().__init__()
+        self._note: Callable[[str], None] | None = note
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._note and any(word in record.getMessage() for word in ("Retrying", "before retry", "resume download")):
+            note, self._note = self._note, None
+            note("The Hub does not answer as it should: trying again, for up to half a minute.")
+
+
+@contextmanager
+def quiet_hub(note: Callable[[str], None]) -> Iterator[None]:
+    """Says in one line that the Hub is being tried again, where its library would log eleven; afterwards it logs as before.
+
+    Args:
+        note: Says one sentence.
+    """
+    from huggingface_hub.utils import logging as _  # noqa: F401 - it sets its logger up when it is imported
+
+    logger = logging.getLogger("huggingface_hub")
+    before, propagate = logger.handlers, logger.propagate
+    logger.handlers, logger.propagate = [_Retries(note)], False
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before, propagate
 
 
 def matching(paths: Sequence[str], patterns: Sequence[str]) -> list[str]:

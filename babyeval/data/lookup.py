@@ -18,6 +18,7 @@ from babyeval.data.checksums import read_lock
 from babyeval.errors import DataMissing, UsageError
 
 Split = Literal["full", "fast", "mini"]
+TRY_MINI = "Or try '--split mini', which needs no download."
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +99,32 @@ class DataSource:
 def data_roots(data_dir: Path | None) -> list[Path]:
     """The folders searched for benchmark data, in order; what was fetched comes last.
 
-    A folder given explicitly takes the place of ``BABYEVAL_DATA`` and ``./evaluation_data``.
+    A folder given explicitly takes the place of ``BABYEVAL_DATA`` and ``./evaluation_data``. Either of the
+    first two may also be named by its parent.
     """
-    if data_dir is not None:
-        return [data_dir, data_dir / "evaluation_data", fetched_root()]
-    roots = [Path(os.environ["BABYEVAL_DATA"])] if os.environ.get("BABYEVAL_DATA") else []
-    return [*roots, Path("evaluation_data"), fetched_root()]
+    named = _named(data_dir)
+    roots = [named, named / "evaluation_data"] if named is not None else []
+    return [*roots, *([Path("evaluation_data")] if data_dir is None else []), fetched_root()]
+
+
+def _named(data_dir: Path | None) -> Path | None:
+    variable = os.environ.get("BABYEVAL_DATA")
+    return data_dir if data_dir is not None else Path(variable) if variable else None
+
+
+def require_data_folder(data_dir: Path | None) -> None:
+    """Refuses a data folder that was named and is not there: a typo would silently give other data, or none.
+
+    Args:
+        data_dir: The folder given; None: the one that ``BABYEVAL_DATA`` names, if any.
+
+    Raises:
+        DataMissing: It does not exist.
+    """
+    named = _named(data_dir)
+    if named is not None and not named.is_dir():
+        said = "--data-dir (or of data_dir in the settings)" if data_dir is not None else "BABYEVAL_DATA"
+        raise DataMissing(f"The data folder '{named}' does not exist.", hint=f"Check the spelling of {said}.")
 
 
 def find_data(
@@ -124,11 +145,13 @@ def find_data(
 
     Raises:
         UsageError: The task has no such split.
-        DataMissing: No folder holds the files; the message lists the places looked at.
+        DataMissing: The folder given does not exist, or none holds the files; the message lists the places looked at.
         DataError: An archive is damaged.
     """
     known_split = resolved_split(card, split)
     spec = card.data[known_split]
+    if not spec.bundled:
+        require_data_folder(data_dir)
     password = (passwords or {}).get(card.name) or spec.password or None
     incomplete = []
     roots = [home] if spec.bundled else data_roots(data_dir)
@@ -146,7 +169,7 @@ def find_data(
     raise DataMissing(
         f"The data of '{card.name}' ({known_split}) is not here.",
         where=f"looked for {wanted}{f' or {spec.archive}' if spec.archive else ''} in "
-        + " and ".join(f"{root}{'' if root.is_dir() or root == fetched_root() else ' (no such folder)'}" for root in roots)
+        + " and ".join(map(str, roots))
         + "".join(incomplete),
         hint=_how_to_get(card, known_split),
     )
@@ -170,13 +193,13 @@ def resolved_split(card: TaskCard, split: str) -> Split:
 def _how_to_get(card: TaskCard, split: str) -> str:
     sources = card.sources_of(split)
     hints = []
-    if any(source.repo for source in sources):
+    if any(source.repo and "babyeval data fetch" not in source.note for source in sources):  # else the note says it
         only = "" if split == "full" else f" --split {split}"
         hints.append(f"Get it by 'babyeval data fetch {card.name}{only}'.")
     hints.extend(source.note for source in sources if source.note)
     hints.append("If you have it, name the folder in the official layout by --data-dir or BABYEVAL_DATA.")
     if "mini" in card.data and card.data["mini"].bundled:
-        hints.append("Or try '--split mini', which needs no download.")
+        hints.append(TRY_MINI)
     return " ".join(hints)
 
 

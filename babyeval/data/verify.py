@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from babyeval.card import TaskCard
 from babyeval.data.checksums import Checksum, FetchedFile, read_checksums, read_lock
-from babyeval.data.lookup import DataFile, DataSource, Split, find_data
+from babyeval.data.lookup import DataFile, DataSource, Split, find_data, require_data_folder
 from babyeval.errors import BabyevalError, DataMissing, unreadable
 from babyeval.families import SpanTask
 
@@ -52,7 +54,12 @@ class Verdict:
 
 
 def holdings(tasks: Sequence[SpanTask], data_dir: Path | None) -> list[Holding]:
-    """What is there of every split of tasks, in the places that a run would look at."""
+    """What is there of every split of tasks, in the places that a run would look at.
+
+    Raises:
+        DataMissing: The data folder that was named does not exist.
+    """
+    require_data_folder(data_dir)
     found = []
     for task in tasks:
         for split in task.card.data:
@@ -76,6 +83,7 @@ def verify(tasks: Sequence[SpanTask], data_dir: Path | None) -> list[Verdict]:
 
     Raises:
         DataError: A task's checksums are malformed.
+        DataMissing: The data folder that was named does not exist.
     """
     verdicts = []
     for holding in holdings(tasks, data_dir):
@@ -115,7 +123,7 @@ def _verify_split(holding: Holding, data: DataSource) -> list[Verdict]:
     on_disk = {file.disk_name: file for file in data.files}
     verdicts = []
     for name, file in on_disk.items():
-        state, detail = _compare(file, published.get(name), lock.get(name))
+        state, detail = _compare(file, published.get(name), lock.get(name), card)
         verdicts.append(Verdict(card.name, split, name, state, detail))
     if not data.files[0].member:  # beside plain files an archive of the same may be listed: it is not needed
         pattern = f"{card.data[split].path}/{card.data[split].pattern}"
@@ -125,12 +133,15 @@ def _verify_split(holding: Holding, data: DataSource) -> list[Verdict]:
 
 
 def _compare(
-    file: DataFile, published: Checksum | None, fetched: FetchedFile | None
+    file: DataFile, published: Checksum | None, fetched: FetchedFile | None, card: TaskCard
 ) -> tuple[Literal["right", "differs", "unknown"], str]:
     if published and file.sha256 == published.sha256:
         return "right", "as published"
     if fetched and file.sha256 == fetched.sha256 and (fetched.built or not published):
         origin = f"{fetched.repo}@{fetched.revision[:12]}"
+        current = {source.revision: source.label for source in card.sources if source.repo == fetched.repo}
+        if current and fetched.revision not in current:
+            return "differs", f"fetched from an older commit, {origin}; it is {' or '.join(current.values())} now: fetch it again"
         if not fetched.built:
             return "right", f"as fetched from {origin}"
         return "right", f"as built from {origin}" + ("; differs in bytes from the official file" if published else "")
@@ -139,6 +150,20 @@ def _compare(
     if fetched:
         return "differs", f"sha256 {file.sha256[:12]}, fetched as {fetched.sha256[:12]}"
     return "unknown", "no checksum is known"
+
+
+def summary(verdicts: Sequence[Verdict]) -> str:
+    """All verdicts in one line.
+
+    Example:
+        >>> summary([Verdict("t", "full", "a.jsonl", "right", "as published"), Verdict("t", "fast", "", "missing", "")])
+        '1 files right, 0 differ, 1 splits missing'
+    """
+    count = Counter((verdict.state, bool(verdict.file)) for verdict in verdicts)
+    parts = [f"{count['right', True]} files right", f"{count['differs', True]} differ"]
+    parts += [f"{count['unknown', True]} without a known checksum"] if count["unknown", True] else []
+    parts += [f"{count['missing', True]} missing of a set that is there"] if count["missing", True] else []
+    return ", ".join([*parts, f"{count['missing', False]} splits missing"])
 
 
 def exit_code(verdicts: Sequence[Verdict], named: Sequence[str]) -> int:

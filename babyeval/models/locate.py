@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from babyeval.data.hub import quiet_hub
 from babyeval.errors import BabyevalError, MissingError, UsageError
 from babyeval.models.naming import ModelRef
+from babyeval.progress import Lines
 
 _WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
 
@@ -39,7 +41,8 @@ def _snapshot(ref: ModelRef, offline: bool, patterns: list[str]) -> tuple[Path, 
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        folder = Path(snapshot_download(ref.source, revision=ref.revision, allow_patterns=patterns, local_files_only=offline))
+        with quiet_hub(Lines().note):
+            folder = Path(snapshot_download(ref.source, revision=ref.revision, allow_patterns=patterns, local_files_only=offline))
     except GatedRepoError as error:
         raise MissingError(
             f"The model '{ref.source}' is gated.",

@@ -51,6 +51,17 @@ def find_carried(root: Path, protocol: str) -> Iterator[Carried]:
         yield _read(path)
 
 
+def require_readable(root: Path, identity: Carried) -> None:
+    """Finds out before anything is written whether what is kept can be added to.
+
+    Raises:
+        UsageError: It is damaged.
+    """
+    path = identity.path(root)
+    if path.is_file():
+        _read(path)
+
+
 def _read(path: Path) -> Carried:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

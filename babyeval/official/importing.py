@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from babyeval.data.lookup import DataSource, find_data
-from babyeval.errors import DataError, DataLocked, DataMissing, UsageError
+from babyeval.errors import BabyevalError, DataError, DataLocked, DataMissing, UsageError
 from babyeval.families import SpanTask
 from babyeval.models.checkpoint import words_in_name
 from babyeval.models.kind import BACKENDS, kind_of
-from babyeval.official.carried import Carried, update_carried
+from babyeval.official.carried import Carried, require_readable, update_carried
 from babyeval.official.parts import part_of_task
 from babyeval.official.predictions import checked_predictions, counted, matched_outcomes
 from babyeval.official.reports import Report, report_scores
@@ -116,6 +116,9 @@ class _Importer:
         if found.task not in self.available:
             return Imported(found, "kept", "this version has no such task", carry=_predictions(found))
         task = get_task(found.task)
+        if found.kind == "report":
+            reason = "its predictions are not here (--save_predictions)"
+            return self._from_report(found, task, found.read_report(), None, reason)
         try:
             source, items = self.items(task, found.split)
         except DataMissing as error:
@@ -124,9 +127,7 @@ class _Importer:
         return self._with_data(found, task, source, items)
 
     def _with_data(self, found: Found, task: SpanTask, source: DataSource, items: list[Item]) -> Imported:
-        report = found.read_report()
-        if found.kind == "report":
-            return self._from_report(found, task, report, None, "its predictions are not here (--save_predictions)")
+        report, unread = _report_beside(found)
         predictions = checked_predictions(found.read(), str(found.path))
         part = part_of_task(self.protocol, found.task)
         assert part is not None
@@ -137,16 +138,15 @@ class _Importer:
         result = self._record(found, task, scores, task.headline_count, source.split).model_copy(update={"data": data})
         problem = size_problem(counted(predictions), self.protocol, found.task, found.split)
         notes = [f"export will not take it: {problem}"] if problem and found.split == "full" else []
-        notes += _disagreement(report, scores[0])
+        notes += unread + _disagreement(report, scores[0])
         return Imported(found, "scored", "; ".join(notes), result, items_table(items, outcomes))
 
     def _without_data(self, found: Found, task: SpanTask, reason: str) -> Imported:
-        content = None if found.kind == "report" else _predictions(found)
-        report = found.read_report()
+        content = _predictions(found)
+        report, unread = _report_beside(found)
         if report is not None:
-            reason = "its predictions are not here (--save_predictions)" if content is None else reason
             return self._from_report(found, task, report, content, reason)
-        return Imported(found, "not scored", reason, carry=content)
+        return Imported(found, "not scored", "; ".join([reason, *unread]), carry=content)
 
     def _from_report(self, found: Found, task: SpanTask, report: Report | None, content: Any, reason: str) -> Imported:
         assert report is not None
@@ -176,6 +176,14 @@ class _Importer:
 def _predictions(found: Found) -> Any:
     """The content to be kept, if it has the form of predictions."""
     return checked_predictions(found.read(), str(found.path)) if found.kind != "report" else None
+
+
+def _report_beside(found: Found) -> tuple[Report | None, list[str]]:
+    """The report beside predictions, which are worth more: one that cannot be read stops nothing, and is noted."""
+    try:
+        return found.read_report(), []
+    except BabyevalError as error:
+        return None, [f"its report cannot be used: {error.what.rstrip('.')}"]
 
 
 def _disagreement(report: Report | None, headline: Score) -> list[str]:
@@ -245,6 +253,9 @@ def import_results(
     imports = [importer.bring_in(result) for result in found]
     store = ResultStore(out)
     store.require_writable()
+    updates = _updates(importer, imports)
+    for update in updates:
+        require_readable(out, update.identity)
     for made in imports:
         if made.result is not None:
             store.require_same_model(made.result.model)
@@ -252,7 +263,8 @@ def import_results(
     for made in imports:
         if made.result is not None:
             store.write(made.result, made.items)
-    _keep(importer, imports, out)
+    for update in updates:
+        update_carried(out, update.identity, update.add, update.files, update.drop)
     return imports
 
 
@@ -273,8 +285,19 @@ def _require_one(found: Sequence[Found], what: str, of: Callable[[Found], str], 
         )
 
 
-def _keep(importer: _Importer, imports: Sequence[Imported], out: Path) -> None:
-    """Keeps what export needs as it is, and drops what records replace."""
+@dataclass(frozen=True, slots=True)
+class _Update:
+    """What is to be kept of one model and backend, and what records replace; see `update_carried`."""
+
+    identity: Carried
+    add: dict[str, Any]
+    files: dict[str, dict[str, str]]
+    drop: frozenset[str]
+
+
+def _updates(importer: _Importer, imports: Sequence[Imported]) -> list[_Update]:
+    """What export needs as it is."""
+    updates = []
     groups: dict[tuple[str, str, str], list[Imported]] = {}
     for made in imports:
         model = importer.model(made.found)
@@ -288,4 +311,5 @@ def _keep(importer: _Importer, imports: Sequence[Imported], out: Path) -> None:
                 add[made.found.key] = {**add["glue"], **made.carry} if both else made.carry
                 files[made.found.key] = {"file": str(made.found.path), "sha256": importer.digest(made.found.path)}
         scored = frozenset(made.found.key for made in members if made.state == "scored" and made.found.split == "full")
-        update_carried(out, Carried(name, revision, importer.protocol, backend), add, files, scored)
+        updates.append(_Update(Carried(name, revision, importer.protocol, backend), add, files, scored))
+    return updates

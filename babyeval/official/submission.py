@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from babyeval.data.lookup import find_data
-from babyeval.errors import DataError, MissingError, UsageError
+from babyeval.data.lookup import TRY_MINI, find_data
+from babyeval.errors import DataError, DataMissing, MissingError, UsageError
 from babyeval.official.carried import Carried, find_carried
 from babyeval.official.parts import GLUE_TASKS, OFFICIAL_BACKENDS, Part, year_parts
 from babyeval.official.predictions import counted, make_predictions
@@ -59,6 +59,13 @@ class _Folder:
     protocol: str
     results: list[TaskResult]
     carried: list[Carried] = field(default_factory=list)
+    data_dir: Path | None = None
+
+    @property
+    def places(self) -> str:
+        """How the commands that fill this folder name it and the data."""
+        data = "" if self.data_dir is None else f" --data-dir {shlex.quote(str(self.data_dir))}"
+        return f"--out {shlex.quote(str(self.root))}{data}"
 
     def of(self, entry: Entry) -> list[TaskResult]:
         return [
@@ -108,7 +115,7 @@ def make_submission(
     """
     parts = year_parts(protocol)
     store = ResultStore(results)
-    folder = _Folder(results, protocol, list(store.results()), list(find_carried(results, protocol)))
+    folder = _Folder(results, protocol, list(store.results()), list(find_carried(results, protocol)), data_dir)
     entry = _chosen(folder, model, revision, backend)
     kept = folder.kept(entry)
     content: dict[str, Any] = {}
@@ -147,7 +154,10 @@ def _from_record(
         if problem:
             return None, f"{problem} ({path})"
     task = get_task(part.task)
-    source = find_data(task.card, task.home, record.split, data_dir, passwords)
+    try:
+        source = find_data(task.card, task.home, record.split, data_dir, passwords)
+    except DataMissing as error:  # a submission takes the full split
+        raise DataMissing(error.what, where=error.where, hint=(error.hint or "").replace(TRY_MINI, "").strip()) from error
     if record.data is None or record.data.digest != source.digest:
         raise DataError(
             f"The data of '{part.task}' is not what its record was made from.",
@@ -231,7 +241,7 @@ def _nothing(folder: _Folder, name: str, entries: Iterable[Entry]) -> MissingErr
         what = f"'{name}' has no record of {folder.protocol}" + (f", only of {', '.join(protocols)}." if protocols else ".")
     there = {r.task.name for r in mine}
     tasks = [part.task for part in year_parts(folder.protocol) if part.task and part.task in there]
-    return MissingError(what, where=str(folder.root), hint=_command(folder, mine, tasks or ["zero-shot"]))
+    return MissingError(what, where=str(folder.root), hint=_command(folder, name, mine, tasks or ["zero-shot"]))
 
 
 def _why_absent(folder: _Folder, entry: Entry, part: Part) -> str:
@@ -255,27 +265,31 @@ def _advice(folder: _Folder, entry: Entry, absent: Sequence[Part]) -> tuple[str,
     known = {listing.name for listing in list_tasks() if listing.task is not None}
     tasks = [part.task for part in absent if part.task in known and part.task is not None]
     mine = [r for r in folder.results if (r.model.name, r.model.revision) == (entry.model, entry.revision)]
-    lines = [_command(folder, mine, tasks, entry.backend)] if tasks else []
-    if len(tasks) < len(absent):
-        model = "" if entry.revision == "main" else f" --revision {shlex.quote(entry.revision)}"
-        lines.append(
-            f"babyeval import PATH --protocol {folder.protocol} --model {shlex.quote(entry.model)}{model} "
-            f"--out {shlex.quote(str(folder.root))} (what the official pipeline made)"
-        )
-    return tuple(dict.fromkeys(lines))
+    can_run = not mine or any(r.imported is None for r in mine)  # a computed record cannot join imported ones
+    lines = [_command(folder, entry.model, mine, tasks, entry.revision, entry.backend)] if tasks and can_run else []
+    if absent and (len(tasks) < len(absent) or not can_run):
+        lines.append(_import_command(folder, entry.model, entry.revision))
+    return tuple(lines)
 
 
-def _command(folder: _Folder, mine: Sequence[TaskResult], tasks: Sequence[str], backend: str = "") -> str:
-    """The command that computes tasks under the year's protocol."""
+def _command(
+    folder: _Folder, name: str, mine: Sequence[TaskResult], tasks: Sequence[str], revision: str = "main", backend: str = ""
+) -> str:
+    """The command that computes tasks under the year's protocol, or imports them if all records of the model are imported."""
     own = next((r.model for r in mine if r.imported is None), None)
-    out = shlex.quote(str(folder.root))
     if own is None and mine:
-        return f"babyeval import PATH --protocol {folder.protocol} --model {shlex.quote(mine[0].model.name)} --out {out}"
-    revision = f"@{own.revision}" if own is not None and own.revision != "main" else ""
-    model = shlex.quote(f"{own.name}={own.source}{revision}") if own is not None else "PATH"
+        return _import_command(folder, name, mine[0].model.revision)
+    at = own.revision if own is not None else revision
+    model = shlex.quote(f"{name}={own.source if own is not None else 'PATH'}{'' if at == 'main' else f'@{at}'}")
     how = f" --backend {backend}" if backend in ("mntp", "enc-dec-prefix") else ""  # the others are found by themselves
-    command = f"babyeval run --model {model} --tasks {','.join(tasks)} --protocol {folder.protocol}{how} --out {out}"
-    return f"{command} (cached rows need no weights)"
+    command = f"babyeval run --model {model} --tasks {','.join(tasks)} --protocol {folder.protocol}{how} {folder.places}"
+    return f"{command} (cached rows need no weights)" if own is not None else command
+
+
+def _import_command(folder: _Folder, model: str, revision: str) -> str:
+    at = "" if revision == "main" else f" --revision {shlex.quote(revision)}"
+    command = f"babyeval import PATH --protocol {folder.protocol} --model {shlex.quote(model)}{at} {folder.places}"
+    return f"{command} (what the official pipeline made)"
 
 
 def official_text(content: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from babyeval.data.verify import departures
-from babyeval.errors import BabyevalError, MissingError
+from babyeval.errors import BabyevalError, MissingError, UsageError
 from babyeval.protocols import PROTOCOLS
 from babyeval.records import Counts, DataInfo, FileInfo, GroupHeadline, RunReport, TaskResult, Timing
 from babyeval.run.plan import Plan, PlannedTask, planned_dtype, unexpected
@@ -91,15 +91,17 @@ def items_table(planned: PlannedTask, rows: Rows, outcomes: Sequence[Outcome]) -
         "value": [outcome.value for outcome in outcomes],
         "prediction": [outcome.prediction for outcome in outcomes],
         "tied": [outcome.tied for outcome in outcomes],
-        **{name: [outcome.variants[name] for outcome in outcomes] for name in outcomes[0].variants},
         "scores": [list(outcome.raw) for outcome in outcomes],
         "tokens": [[len(row.logprobs) for row in answers] for answers in rows],
         "truncated": [any(row.truncated for row in answers) for answers in rows],
         "unscored": [sum(row.unscored for row in answers) for answers in rows],
     }
-    for key in planned.items[0].meta:
-        columns[key] = [item.meta.get(key) for item in planned.items]
-    return pd.DataFrame(columns)
+    further: dict[str, list[Any]] = {name: [outcome.variants[name] for outcome in outcomes] for name in outcomes[0].variants}
+    for key in dict.fromkeys(key for item in planned.items for key in item.meta):
+        further.setdefault(key, [item.meta.get(key) for item in planned.items])
+    if taken := sorted(further.keys() & columns.keys()):
+        raise UsageError(f"A metric or an item's key is named like a column of the table: {', '.join(taken)}.", hint="Rename it.")
+    return pd.DataFrame({**columns, **further})
 
 
 def _counts(rows: Rows, outcomes: Sequence[Outcome]) -> Counts:

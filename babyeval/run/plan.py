@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Literal
 
 from babyeval.config import RunConfig
@@ -138,6 +139,9 @@ def _plan_task(plan: Plan, task: SpanTask) -> list[PlannedTask]:
     for one in planned:
         if one.protocol.name not in task.card.protocols:
             one.state, one.error = "not_applicable", UsageError(f"'{task.card.name}' is not part of {one.protocol.name}.")
+        elif config.split == "fast" and "fast" not in task.card.data and not task.card.fast_falls_back:
+            hint = "Take the full one: --split full."
+            one.state, one.error = "not_applicable", UsageError(f"'{task.card.name}' has no fast set.", hint=hint)
     wanted = [one for one in planned if one.state == "run"]
     try:
         if wanted:
@@ -229,6 +233,7 @@ def _kept_record(plan: Plan, planned: PlannedTask) -> TaskResult | None:
         and old.data.digest == planned.source.digest
         and old.provenance.protocol_version == planned.protocol.version
         and old.provenance.task_code == planned.task.code_digest
+        and old.provenance.babyeval == version("babyeval")
         and old.provenance.scoring_version == SCORING_VERSION
         and old.provenance.dtype == planned_dtype(plan, planned)
         and plan.store.items_whole(old)

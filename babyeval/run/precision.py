@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from babyeval.types import Row
 
 Rows = list[list[Row]]
 Answers = Mapping[bytes, tuple[float, ...]]
+Table = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 _SAMPLE = 400
 _QUANTILE = 0.999
@@ -42,12 +44,12 @@ def checked_rows(plan: Plan, planned: PlannedTask, rounded: Answers) -> tuple[Ro
     rows = rows_of(planned, rounded)
     order = _shuffled(planned)
     sample, rest = order[:_SAMPLE], order[_SAMPLE:]
-    margins = np.array(planned.task.margins(planned.items, rows, planned.protocol))  # shape (items, decisions)
+    margins = _table(planned.task.margins(planned.items, rows, planned.protocol))
     exact = _exactly(plan, planned, sample, "measuring the rounding error")
     errors = np.abs(_margins(planned, sample, exact) - margins[sample])
     finite = bool(np.isfinite(errors).all())
     error = np.quantile(errors, _QUANTILE, axis=0) if finite else np.full(margins.shape[1], np.inf)
-    close = (~(np.abs(margins) > _FACTOR * error)).any(axis=1)  # NaN counts as close
+    close = np.any(~(np.abs(margins) > _FACTOR * error), axis=1).tolist()  # NaN counts as close
     again = [i for i in rest if close[i]]
     audit = [i for i in rest if not close[i]][:_SAMPLE]
     exact = _exactly(plan, planned, sample + again + audit, "scoring close decisions in float32")
@@ -68,10 +70,15 @@ def _exactly(plan: Plan, planned: PlannedTask, indices: Sequence[int], label: st
     return plan.engine.answer(plan.questions.of([planned.asked[i] for i in indices]), "float32", label)
 
 
-def _margins(planned: PlannedTask, indices: Sequence[int], answers: Answers) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _margins(planned: PlannedTask, indices: Sequence[int], answers: Answers) -> Table:
     items = [planned.items[i] for i in indices]
     rows = [[span.row(answers) for span in planned.asked[i]] for i in indices]
-    return np.array(planned.task.margins(items, rows, planned.protocol))
+    return _table(planned.task.margins(items, rows, planned.protocol))
+
+
+def _table(margins: Sequence[Any]) -> Table:
+    """Margins of shape (items, decisions), also where a task gives one number per item."""
+    return np.array(margins, np.float64).reshape(len(margins), -1)
 
 
 def _shuffled(planned: PlannedTask) -> list[int]:

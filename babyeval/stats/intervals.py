@@ -97,11 +97,11 @@ def stratified_macro_mean(
     """Unweighted mean of the strata's means, with the error that belongs to it.
 
     The strata are taken as fixed ("these subsets"). The estimate is a weighted sum of cell means, a cell
-    being a subset within a stratum; with each cluster's weighted deviations from its cells' means
-    added up to S_c, the variance is the sum of S_c squared (statistics.md, section 1; Miller 2024,
-    arXiv 2411.00640), with the factor C / (C - 1) for the C clusters of each block of cells that share
-    clusters. With one item per cluster and credits of 0 and 1 this is
-    ``sqrt(sum_g p_g (1 - p_g) / (n_g - 1)) / G``.
+    being a subset within a stratum; with each cluster's weighted deviations from its cells' means,
+    each times sqrt(C / (C - 1)) for the C clusters of the cell, added up to S_c, the variance is the sum of
+    S_c squared (statistics.md, section 1; Miller 2024, arXiv 2411.00640). The interval takes t quantiles
+    with Satterthwaite's degrees of freedom (1946, Biometrics 2) over the cells. With one item per
+    cluster and credits of 0 and 1 the error is ``sqrt(sum_g p_g (1 - p_g) / (n_g - 1)) / G``.
 
     Args:
         values: One value per item.
@@ -131,34 +131,34 @@ def stratified_macro_mean(
     if alone:
         note = f"{alone} of {len(cells)} subsets have fewer than two independent clusters"
         return Estimate(value, None, None, None, "stratified", n, count, note)
-    variance = _nested_variance(values, clusters, [(weights[cell], means[cell], members) for cell, members in cells.items()])
+    parts = [(weights[cell], means[cell], members) for cell, members in cells.items()]
+    variance, freedom = _nested_variance(values, clusters, parts)
     if variance < _ROUNDING:
         return Estimate(value, None, None, None, "stratified", n, count, "all clusters of each subset are equal")
+    from scipy.stats import t
+
     se = math.sqrt(variance)
-    half = NormalDist().inv_cdf((1 + level) / 2) * se
+    half = float(t.ppf((1 + level) / 2, freedom)) * se
     return Estimate(value, se, max(0.0, value - half), min(1.0, value + half), "stratified", n, count)
 
 
-def _nested_variance(values: Sequence[float], clusters: Sequence[str], cells: Sequence[tuple[float, float, list[int]]]) -> float:
-    """Variance of a weighted sum of cell means, from cells of (weight, mean, items)."""
+def _nested_variance(
+    values: Sequence[float], clusters: Sequence[str], cells: Sequence[tuple[float, float, list[int]]]
+) -> tuple[float, float]:
+    """Variance of a weighted sum of cell means, from cells of (weight, mean, items), and its degrees of freedom."""
     sums: dict[str, float] = defaultdict(float)
+    own: list[tuple[float, int]] = []  # each cell's share by itself, and its degrees of freedom
     for weight, mean, members in cells:
+        inside: dict[str, float] = defaultdict(float)
         for i in members:
-            sums[clusters[i]] += weight / len(members) * (values[i] - mean)
-    variance = 0.0
-    for block in _blocks([{clusters[i] for i in members} for _, _, members in cells]):
-        variance += len(block) / (len(block) - 1) * math.fsum(sums[cluster] ** 2 for cluster in sorted(block))
-    return variance
-
-
-def _blocks(sets: Sequence[set[str]]) -> list[set[str]]:
-    """Unions of the sets that overlap, directly or through others."""
-    blocks: list[set[str]] = []
-    for members in sets:
-        touching = [block for block in blocks if not block.isdisjoint(members)]
-        blocks = [block for block in blocks if block.isdisjoint(members)]
-        blocks.append(members.union(*touching))
-    return blocks
+            inside[clusters[i]] += weight / len(members) * (values[i] - mean)
+        scale = math.sqrt(len(inside) / (len(inside) - 1))
+        for cluster, total in inside.items():
+            sums[cluster] += scale * total
+        own.append((scale**2 * math.fsum(total**2 for total in inside.values()), len(inside) - 1))
+    whole = math.fsum(share for share, _ in own)
+    freedom = whole**2 / math.fsum(share**2 / df for share, df in own) if whole else math.inf
+    return math.fsum(total**2 for total in sums.values()), freedom
 
 
 def spearman(x: Sequence[float], y: Sequence[float], level: float = 0.95) -> Estimate:

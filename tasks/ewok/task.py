@@ -13,20 +13,24 @@ from babyeval.types import Item, Span
 _CONTEXTS = (Contest((0, 2), 0), Contest((3, 1), 3))
 _TARGETS = (Contest((0, 1), 0), Contest((3, 2), 3))
 
+# What items share when they were made from one template, if the file keeps it.
+_TEMPLATE_FIELDS = ("MetaTemplateID", "TemplateID")
+
 
 def decode(record: Record) -> Item:
     """Both targets after both contexts (protocol.md, section 3.3).
 
     The official files hold each item twice, the second time with contexts and targets exchanged;
-    the two are one cluster.
+    the two are one cluster, and so is a template, where the file names it.
     """
+    template = next((record[name] for name in _TEMPLATE_FIELDS if name in record), None)
     contexts = [record.text("Context1"), record.text("Context2")]
     targets = [record.text("Target1"), record.text("Target2")]
     return ranking_item(
         record,
         subset=record.text("Domain"),
         spans=[Span(f"{context} {target}", len(context)) for context in contexts for target in targets],
-        cluster=text_cluster(*sorted(contexts), *sorted(targets)),
+        cluster=f"template={template}" if template is not None else text_cluster(*sorted(contexts), *sorted(targets)),
         meta={
             "context_type": record.text("ContextType"),
             "context_contrast": record.text("ContextDiff"),

@@ -85,6 +85,19 @@ def test_doctor_says_what_this_machine_can_do(tmp_path):
     assert inside("doctor", "--json", cwd=tmp_path).json["findings"]["data"] == "evaluation_data"
 
 
+def test_doctor_says_that_no_data_was_found_and_what_is_wrong_with_the_settings(tmp_path):
+    done = inside("doctor", cwd=tmp_path)
+    assert done.code == 0
+    assert "No benchmark data was found" in done.out
+    (tmp_path / "evaluation_data").mkdir()
+    assert "No benchmark data was found" not in inside("doctor", cwd=tmp_path).out
+    done = inside("doctor", cwd=tmp_path, env={"BABYEVAL_DATA_DIR": "evaluation_dta"})
+    assert done.code == 3
+    assert "Problem: The data folder 'evaluation_dta' does not exist." in done.out
+    (tmp_path / "babyeval.toml").write_text("splt = 'mini'")
+    assert "Problem: The configuration is wrong: unknown key 'splt'" in inside("doctor", cwd=tmp_path).out
+
+
 def test_doctor_reports_a_cache_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     done = inside("doctor", cwd=tmp_path, env={"BABYEVAL_CACHE": "file/cache"})

@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from babyeval.card import TaskCard
+from babyeval.errors import UsageError
 from babyeval.families import SpanTask
-from babyeval.ranking import RankingTask
+from babyeval.ranking import Contest, Criterion, RankingTask, ranking_item
 from babyeval.registry import get_task
-from babyeval.types import Item, Span
+from babyeval.types import Item, Outcome, Span
 from babyeval.validate import validate_task
 from cli.support import FULL_BLIMP, assert_refused, data_folder, inside
 
@@ -38,7 +40,7 @@ class Made(SpanTask):
         return list(reading)
 
     def outcomes(self, items, rows, protocol):
-        raise NotImplementedError
+        return [Outcome(item.id, 0.5, (0.0, 0.0), 0) for item in items]
 
 
 @pytest.fixture
@@ -125,3 +127,44 @@ def test_card_of_several_tasks_in_one_folder(tmp_path):
 
 def test_unknown_task(tmp_path):
     assert_refused(inside("tasks", "validate", "blmp", cwd=tmp_path), 2, "Unknown task 'blmp'", "Did you mean 'blimp'?")
+
+
+def choices(home, chance: float, **options):
+    """A task of three options per item, of which the second is right."""
+
+    def decode(record):
+        return ranking_item(record, subset="s", spans=[Span(text) for text in record["options"]], gold=record["label"])
+
+    (home / "mini.jsonl").write_text(
+        "".join(json.dumps({"options": [f"a {n}", f"b {n}", f"c {n}"], "label": 1}) + "\n" for n in range(60))
+    )
+    card = TaskCard.model_validate(
+        {
+            "name": "choices", "title": "C", "version": 1, "family": "ranking", "groups": (), "summary": "s", "license": "l",
+            "citation": "c", "chance": chance, "data": {"mini": {"path": "mini.jsonl", "bundled": True}},
+        }
+    )  # fmt: skip
+    return RankingTask(card, home, decode, **options)
+
+
+def test_a_chance_that_guessing_does_not_have_is_found(tmp_path):
+    assert wrong(choices(tmp_path, 100 / 3)) == {}
+    found = wrong(choices(tmp_path, 50.0))
+    assert set(found) == {"mini: robust", "mini: babylm-2025", "mini: babylm-2026"}
+    assert all("guessing earns about 3" in detail and "chance is 50" in detail for detail in found.values())
+
+
+def test_a_criterion_that_fails_is_found(tmp_path):
+    def contests(item):
+        return (Contest((0, 7), 0),)
+
+    found = wrong(choices(tmp_path, 50.0, criteria=lambda _: (Criterion(contests=contests),)))
+    assert "IndexError" in found["mini: items"]
+
+
+def test_criteria_have_names_of_their_own_and_the_first_the_cards(tmp_path):
+    for names in (["acc"], ["accuracy", "other", "other"], []):
+        with pytest.raises(UsageError, match="criteria of 'choices' under robust"):
+            choices(tmp_path, 50.0, criteria=lambda _, names=names: [Criterion(name) for name in names])
+    with pytest.raises(UsageError, match="no normalisation 'tokens'"):
+        Criterion(norm="tokens")

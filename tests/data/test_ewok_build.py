@@ -99,7 +99,7 @@ def test_words_are_read_one_a_line(tmp_path):
     assert read_vocabulary(tmp_path / "vocab.txt") == {"tea", "cup", "é"}
     with pytest.raises(MissingError, match="vocabulary") as caught:
         read_vocabulary(tmp_path / "absent.txt")
-    assert "vocab.txt of the official" in str(caught.value)
+    assert "strict/evaluation_pipeline/ewok/vocab.txt of github.com/babylm-org/babylm-eval" in str(caught.value)
 
 
 def test_without_nltk_the_way_out_is_named(monkeypatch):

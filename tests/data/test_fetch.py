@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
+import logging.handlers
 import shutil
 from pathlib import Path
 
@@ -12,8 +14,11 @@ import pandas as pd
 import pytest
 
 from babyeval.card import DataSpec, SourceSpec, TaskCard
+from babyeval.data.checksums import FetchedFile, extend_lock, read_lock
 from babyeval.data.fetch import Fetched, Wish, fetch
+from babyeval.data.hub import quiet_hub
 from babyeval.data.lookup import find_data
+from babyeval.data.verify import verify
 from babyeval.errors import DataMissing, UsageError
 from babyeval.progress import Quiet
 from babyeval.ranking import RankingTask
@@ -67,6 +72,8 @@ def test_data_got_by_hand_is_there_or_says_how_to_get_it(tmp_path):
     (tmp_path / "data/full_eval/thing/a.jsonl").write_text("{}")
     (outcome,) = fetched(one, tmp_path / "data")
     assert (outcome.state, outcome.files) == ("there", ("full_eval/thing/a.jsonl",))
+    (outcome,) = fetch([one], Wish(look_in=tmp_path / "data"), Quiet())
+    assert outcome.state == "there"
 
 
 def test_a_task_without_a_source_names_its_homepage_and_the_place(tmp_path):
@@ -141,6 +148,70 @@ def test_another_commit_is_fetched_anew(tmp_path, published):
     newer = task(tmp_path, {**PINNED, "revision": "b" * 40})
     assert [outcome.state for outcome in fetched(newer, tmp_path / "data")] == ["fetched"]
     assert (tmp_path / "data/full_eval/thing/a.jsonl").read_text() == "newer a"
+
+
+def test_what_another_commit_no_longer_has_goes_and_nothing_else(tmp_path, published):
+    root, folder = tmp_path / "data", tmp_path / "data/full_eval/thing"
+    fetched(task(tmp_path, PINNED), root)
+    (folder / "notes.txt").write_text("mine")
+    (folder / "mine.jsonl").write_text("mine")
+    about = {"size": 1, "repo": "org/data", "revision": "a" * 40, "sha256": "0"}
+    for path in ("full_eval/thing/image.png", "full_eval/other/b.jsonl", "full_eval/thing/mine.jsonl"):
+        repo = "org/other" if "mine" in path else "org/data"
+        extend_lock(root, {path: FetchedFile(**{**about, "repo": repo}, source="in/x")})
+    for path in ("full_eval/thing/image.png", "full_eval/other/b.jsonl"):
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text("of another task")
+    newer = task(tmp_path, {**PINNED, "revision": "b" * 40, "files": ("in/a.jsonl",)})
+    assert [verdict.detail.split(",")[0] for verdict in verify([newer], root) if verdict.file.endswith("b.jsonl")] == [
+        "fetched from an older commit"
+    ]
+    assert [outcome.state for outcome in fetched(newer, root)] == ["fetched"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.jsonl", "image.png", "mine.jsonl", "notes.txt"]
+    assert (root / "full_eval/other/b.jsonl").is_file()
+    assert "full_eval/thing/b.jsonl" not in read_lock(root)
+    assert read_lock(root)["full_eval/thing/a.jsonl"].revision == "b" * 40
+    assert [outcome.state for outcome in fetched(newer, root)] == ["there"]
+
+
+def test_leavings_of_another_commit_beside_a_whole_set_are_removed_too(tmp_path, published):
+    """A lock in which both commits stand."""
+    root = tmp_path / "data"
+    newer = task(tmp_path, {**PINNED, "revision": "b" * 40, "files": ("in/a.jsonl",)})
+    fetched(newer, root)
+    (root / "full_eval/thing/b.jsonl").write_text("old b")
+    entry = FetchedFile(
+        sha256=hashlib.sha256(b"old b").hexdigest(), size=5, repo="org/data", revision="a" * 40, source="in/b.jsonl"
+    )
+    extend_lock(root, {"full_eval/thing/b.jsonl": entry})
+    assert [outcome.state for outcome in fetched(newer, root)] == ["fetched"]
+    assert [file.stem for file in find_data(newer.card, tmp_path, "full", root).files] == ["a"]
+
+
+def test_sources_of_one_card_at_different_commits_leave_each_other_alone(tmp_path, published):
+    sources = [{**PINNED, "files": (f"in/{name}.jsonl",), "revision": commit * 40} for name, commit in ("ab", "bc")]
+    both = task(tmp_path, *sources)
+    assert [outcome.state for outcome in fetched(both, tmp_path / "data")] == ["fetched", "fetched"]
+    assert [outcome.state for outcome in fetched(both, tmp_path / "data")] == ["there", "there"]
+    assert {verdict.state for verdict in verify([both], tmp_path / "data")} == {"right"}
+
+
+def test_the_librarys_lines_become_one_of_ours_while_it_fetches(capsys):
+    library = logging.getLogger("huggingface_hub.utils._http")
+    said: list[str] = []
+    with quiet_hub(said.append):
+        before = capsys.readouterr()
+        for _ in range(5):
+            library.warning("'no route' thrown while requesting HEAD x")
+            library.warning("Retrying in 1s [Retry 1/5].")
+    assert capsys.readouterr() == before == ("", "")
+    assert len(said) == 1
+    assert "trying again" in said[0]
+    handler = logging.handlers.BufferingHandler(10)
+    logging.getLogger("huggingface_hub").addHandler(handler)
+    library.warning("as before")
+    logging.getLogger("huggingface_hub").removeHandler(handler)
+    assert [record.getMessage() for record in handler.buffer] == ["as before"]
 
 
 @pytest.mark.parametrize("more", [("in/b.jsonl",), ("in/b*",), ("in/a.jsonl", "in/b.jsonl")])

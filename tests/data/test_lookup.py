@@ -92,6 +92,8 @@ def test_the_variable_and_the_working_folder_are_looked_at(folder, monkeypatch):
         find_data(card(full=FULL), folder, "full", None)
     monkeypatch.setenv("BABYEVAL_DATA", str(folder))
     assert len(find_data(card(full=FULL), folder, "full", None).files) == 3
+    monkeypatch.setenv("BABYEVAL_DATA", str(folder.parent))
+    assert len(find_data(card(full=FULL), folder, "full", None).files) == 3
     monkeypatch.delenv("BABYEVAL_DATA")
     monkeypatch.chdir(folder.parent)
     assert len(find_data(card(full=FULL), folder, "full", None).files) == 3
@@ -101,14 +103,34 @@ def test_a_folder_given_is_searched_instead_of_the_others_and_what_was_fetched_c
     monkeypatch.setenv("BABYEVAL_DATA", str(folder))
     monkeypatch.setenv("BABYEVAL_CACHE", str(tmp_path / "cache"))
     fetched = tmp_path / "cache" / "data"
+    (tmp_path / "other").mkdir()
     assert data_roots(tmp_path / "other") == [tmp_path / "other", tmp_path / "other" / "evaluation_data", fetched]
     with pytest.raises(DataMissing):
         find_data(card(full=FULL), folder, "full", tmp_path / "other")
-    assert data_roots(None) == [folder, Path("evaluation_data"), fetched]
+    assert data_roots(None) == [folder, folder / "evaluation_data", Path("evaluation_data"), fetched]
     (fetched / "full_eval/thing").mkdir(parents=True)
     (fetched / "full_eval/thing/z.jsonl").write_text("fetched")
     assert find_data(card(full=FULL), folder, "full", None).files[0].path.name == "a.jsonl"
     assert find_data(card(full=FULL), folder, "full", tmp_path / "other").files[0].path.name == "z.jsonl"
+
+
+def test_a_folder_that_was_named_and_is_not_there_is_refused_whatever_else_is(folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(folder.parent)  # here ./evaluation_data holds everything
+    monkeypatch.setenv("BABYEVAL_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(folder, tmp_path / "cache" / "data")
+    (folder / "mini.jsonl").write_text("mine")
+    typo = tmp_path / "evaluation_dta"
+    words = f"The data folder '{typo}' does not exist."
+    with pytest.raises(DataMissing) as given:
+        find_data(card(full=FULL), folder, "full", typo)
+    monkeypatch.setenv("BABYEVAL_DATA", str(typo))
+    with pytest.raises(DataMissing) as variable:
+        find_data(card(full=FULL), folder, "full", None)
+    assert (given.value.what, variable.value.what) == (words, words)
+    assert "spelling of --data-dir" in str(given.value)
+    assert "spelling of BABYEVAL_DATA" in str(variable.value)
+    assert len(find_data(card(full=FULL), folder, "full", folder).files) == 3  # goes before the variable
+    assert find_data(card(mini=MINI), folder, "mini", typo).files[0].path.read_text() == "mine"
 
 
 def test_a_fetched_set_of_which_a_part_is_gone_is_not_used(folder):
@@ -137,6 +159,8 @@ def test_missing_data_says_how_to_get_it(folder):
     assert "'babyeval data fetch thing'" in hint("full", **pinned)
     assert "'babyeval data fetch thing --split fast'" in hint("fast", **pinned)
     assert "Accept the terms." in hint("full", **pinned, note="Accept the terms.")
+    told = hint("full", **pinned, note="Log in, then 'babyeval data fetch thing --vocabulary FILE'.")
+    assert told.count("babyeval data fetch") == 1
     by_hand = hint("full", note="Ask the authors.")
     assert "Ask the authors." in by_hand
     assert "data fetch" not in by_hand

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from locked_zip import write_zip
 
-from babyeval.card import DataSpec, TaskCard
+from babyeval.card import DataSpec, SourceSpec, TaskCard
 from babyeval.data.checksums import FetchedFile, extend_lock, read_checksums, read_lock
-from babyeval.data.verify import exit_code, verify
-from babyeval.errors import DataError
+from babyeval.data.lookup import find_data
+from babyeval.data.verify import departures, exit_code, summary, verify
+from babyeval.errors import DataError, DataMissing
 from babyeval.ranking import RankingTask
 
 FULL, FAST, MINI = (DataSpec(path=f"{split}_eval/thing") for split in ("full", "fast", "mini"))
@@ -67,6 +68,35 @@ def test_what_was_fetched_is_held_against_the_lock(root, tmp_path):
     one = task(tmp_path / "home")
     assert states([one], root) == {"a.jsonl": "right", "b.jsonl": "differs"}
     assert "org/data@cccccccccccc" in verify([one], root)[0].detail
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_a_card_that_names_another_commit_makes_what_was_fetched_old(root, tmp_path, built):
+    one = task(tmp_path / "home")
+    source = SourceSpec(repo="org/data", revision="d" * 40, splits=("full",), files=("x",), to="full_eval/thing")
+    one.card = one.card.model_copy(update={"sources": (source,)})
+    about = {"size": 1, "repo": "org/data", "source": "x", "built": built}
+    extend_lock(root, {"full_eval/thing/a.jsonl": FetchedFile(sha256=sha(b"a"), revision="c" * 40, **about)})
+    extend_lock(root, {"full_eval/thing/b.jsonl": FetchedFile(sha256=sha(b"b"), revision="d" * 40, **about)})
+    old, new = verify([one], root)
+    assert (old.state, new.state) == ("differs", "right")
+    assert old.detail.startswith("fetched from an older commit, org/data@cccccccccccc; it is org/data@dddddddddddd now")
+    assert exit_code([old, new], []) == 1
+    assert "1 files differ" in departures(one, find_data(one.card, tmp_path, "full", root))
+
+
+def test_all_in_one_line(root, tmp_path):
+    known = {"full_eval/thing/a.jsonl": sha(b"a"), "full_eval/thing/c.jsonl": sha(b"c")}
+    verdicts = verify([task(tmp_path / "home", known, fast=FAST)], root)
+    assert summary(verdicts) == (
+        "1 files right, 0 differ, 1 without a known checksum, 1 missing of a set that is there, 1 splits missing"
+    )
+    assert summary([]) == "0 files right, 0 differ, 0 splits missing"
+
+
+def test_a_data_folder_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(DataMissing, match="does not exist"):
+        verify([task(tmp_path / "home")], tmp_path / "nowhere")
 
 
 def test_a_file_built_here_may_differ_in_bytes_from_the_official_one(root, tmp_path):

@@ -252,6 +252,21 @@ def test_report_that_says_otherwise_is_pointed_out(submission, data, tmp_path):
     assert "is it of another run?" in out
 
 
+@pytest.mark.parametrize("with_data", [True, False])
+def test_cut_report_beside_predictions_is_noted_and_stops_nothing(with_data, submission, data, tmp_path):
+    write_tree(tmp_path / "results", {"ewok": submission["babylm-2025"]["ewok"]})
+    report = tmp_path / "results/guesser/main/zero_shot/causal/ewok/ewok_filtered/best_temperature_report.txt"
+    report.write_text("TEMPERATURE: 1.00\n\n### UID ACC")
+    done = imported("results", "babylm-2025", data if with_data else None, tmp_path, code=0 if with_data else 3)
+    assert "its report cannot be used: The report has no average" in " ".join(done.out.split())
+    if with_data:
+        value = official_score("ewok", submission["babylm-2025"]["ewok"], "babylm-2025", data)
+        assert records(tmp_path)["ewok"].headline.value == pytest.approx(value, abs=1e-9)
+    report.with_name("predictions.json").unlink()  # alone it is all there is
+    done = inside("import", "results", "--protocol", "babylm-2025", "--data-dir", data, cwd=tmp_path)
+    assert_refused(done, 1, "The report has no average", "best_temperature_report.txt")
+
+
 def test_what_the_year_does_not_have_is_said(submission, data, tmp_path):
     write_tree(tmp_path / "results", {key: submission["babylm-2025"][key] for key in ("wug_adj", "blimp_supplement")})
     write_json(

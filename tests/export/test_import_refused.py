@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cli.support import assert_refused, inside, write_lines
+from cli.support import assert_refused, files_in, inside, write_lines
 
 from export.official_files import OFFICIAL_NAME, write_json, write_tree
 
@@ -101,6 +101,17 @@ def test_faulty_fine_tuning_is_refused_before_anything_is_written(submission, da
     done = inside("import", "results", "--protocol", "babylm-2025", "--data-dir", data, "--out", "out", cwd=tmp_path)
     assert_refused(done, 1, "hold no object", "finetune/boolq")
     assert not (tmp_path / "out").exists()
+
+
+def test_damaged_kept_parts_are_found_before_anything_is_written(submission, data, tmp_path):
+    write_tree(tmp_path / "results", {"ewok": submission["babylm-2026"]["ewok"]})
+    kept = write_json(tmp_path / "out/guesser/main/imported/babylm-2026-causal.json", {"parts": []})
+    command = ("import", "results", "--protocol", "babylm-2026", "--data-dir", data, "--out", "out")
+    assert_refused(inside(*command, cwd=tmp_path), 2, "imported parts cannot be read", str(kept.relative_to(tmp_path)))
+    assert files_in(tmp_path / "out") == ["guesser/main/imported/babylm-2026-causal.json"]
+    kept.unlink()
+    assert inside(*command, cwd=tmp_path).code == 0
+    assert any(name.endswith("result.json") for name in files_in(tmp_path / "out"))
 
 
 def test_nothing_official_is_an_error(tmp_path):

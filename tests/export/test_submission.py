@@ -13,7 +13,7 @@ from babyeval.official.carried import Carried, update_carried
 from babyeval.official.parts import year_parts
 from babyeval.records import load_result
 from export.official_data import TASKS, make_model, write_data, write_record, write_records
-from export.official_files import carried_parts, write_json
+from export.official_files import carried_parts, write_json, write_tree
 from export.validator import KEYS, official_score, validate
 
 YEARS = ("babylm-2025", "babylm-2026")
@@ -79,6 +79,25 @@ def test_2026_leaves_null_what_is_missing_and_says_what_makes_it(results, data, 
     run, bring = (line for line in lines if line.startswith("What next: "))
     assert "babyeval run --model guesser=models/guesser --tasks comps --protocol babylm-2026 --out" in run
     assert "babyeval import PATH --protocol babylm-2026 --model guesser --out" in bring
+    assert all(f" --data-dir {data} (" in line for line in (run, bring))
+
+
+def test_imported_records_alone_are_completed_by_one_import(submission, data, tmp_path):
+    """What was computed here cannot join them under their name, so no run is advised."""
+    write_tree(tmp_path / "tree", {key: submission["babylm-2026"][key] for key in ("ewok", "comps")})
+    given = ("--protocol", "babylm-2026", "--data-dir", data, "--out", "out")
+    assert inside("import", "tree", *given, cwd=tmp_path).code == 0
+    done = inside("export", "out", "--format", "babylm-2026", "--data-dir", data, cwd=tmp_path)
+    assert "Left null: blimp: not evaluated." in done.err
+    (line,) = (line for line in done.err.splitlines() if line.startswith("What next: "))
+    assert f"babyeval import PATH --protocol babylm-2026 --model guesser --out out --data-dir {data} (" in line
+
+
+def test_kept_parts_alone_are_joined_by_a_run_under_their_name(data, tmp_path):
+    keep(tmp_path / "out", "babylm-2026", {"reading": carried_parts("babylm-2026")["reading"]}, revision="step")
+    done = inside("export", "out", "--format", "babylm-2026", cwd=tmp_path)
+    run = next(line for line in done.err.splitlines() if line.startswith("What next: "))
+    assert "babyeval run --model guesser=PATH@step --tasks blimp," in run
 
 
 def test_2025_writes_nothing_unless_everything_is_there(results, data, tmp_path):
@@ -183,7 +202,10 @@ def test_word_masking_is_no_official_scoring(data, tmp_path):
 
 def test_data_has_to_be_there_and_the_same(results, data, tmp_path):
     command = ("export", results["babylm-2026"], "--format", "babylm-2026")
-    assert_refused(inside(*command, cwd=tmp_path), 3, "The data of 'blimp'", "--data-dir")
+    done = inside(*command, cwd=tmp_path)
+    assert_refused(done, 3, "The data of 'blimp'", "--data-dir")
+    assert "--split" not in done.err, "a submission takes the full split"
+    assert_refused(inside(*command, "--data-dir", "nowhere", cwd=tmp_path), 3, "The data folder 'nowhere' does not exist")
     other = shutil.copytree(data, tmp_path / "other")
     path = other / "full_eval/ewok_filtered/physical-dynamics.jsonl"
     path.write_text(path.read_text().replace("otter", "badger"))

@@ -203,10 +203,20 @@ def test_a_task_of_another_year_is_not_applicable(tiny_folder, tmp_path, add_tas
 
 def test_absent_data_is_skipped_with_the_places_looked_at(tiny_folder, tmp_path, add_task):
     add_task()
+    (tmp_path / "empty").mkdir()
+    (result,) = babyeval.evaluate(tiny_folder("gpt2", "bos"), ["pairs"], data_dir=tmp_path / "empty", out=tmp_path / "results")
+    assert result.status == "skipped"
+    assert str(tmp_path / "empty") in result.error
+    assert "--split mini" in result.error
+    assert report(["tests"], [result]).exit_code == 3
+
+
+def test_a_data_folder_that_does_not_exist_is_said_to(tiny_folder, tmp_path, add_task):
+    add_task()
     (result,) = babyeval.evaluate(tiny_folder("gpt2", "bos"), ["pairs"], data_dir=tmp_path / "nowhere", out=tmp_path / "results")
     assert result.status == "skipped"
-    assert str(tmp_path / "nowhere") in result.error
-    assert "--split mini" in result.error
+    assert f"The data folder '{tmp_path / 'nowhere'}' does not exist." in result.error
+    assert "spelling of --data-dir" in result.error
     assert report(["tests"], [result]).exit_code == 3
 
 
@@ -296,3 +306,16 @@ def test_mini_and_limited_splits_have_no_official_average():
         headlines = group_headlines(["zero-shot"], [done(name, 50.0, split) for name in names])
         assert [headline.value for headline in headlines] in ([], [None])
     assert group_headlines(["blimp"], [done(name, 50.0) for name in names]) == []
+
+
+def test_a_key_named_like_a_column_is_refused(tiny_folder, tmp_path, add_task):
+    """It would take the place of what was computed."""
+
+    def decode(record):
+        spans = [Span(record.text("good")), Span(record.text("bad"))]
+        return ranking_item(record, subset="u", spans=spans, meta={"value": "x"})
+
+    add_task(decode=decode)
+    (result,) = run(tiny_folder("gpt2", "bos"), tmp_path)
+    assert result.status == "failed"
+    assert "named like a column of the table: value" in result.error

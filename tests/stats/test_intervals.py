@@ -98,7 +98,10 @@ def test_the_macro_mean_and_its_error_stratum_by_stratum(sample):
     assert estimate.value == pytest.approx(np.mean([np.mean([values[i] for i in part]) for part in parts]))
     errors = [ols([values[i] for i in part], [clusters[i] for i in part]) for part in parts]
     assert estimate.se == pytest.approx(math.sqrt(sum(error**2 for error in errors)) / len(groups), abs=1e-9)
-    half = 1.959963984540054 * estimate.se
+    freedoms = [len({clusters[i] for i in part}) - 1 for part in parts]
+    own = [error**2 for error in errors]
+    freedom = sum(own) ** 2 / sum(share**2 / df for share, df in zip(own, freedoms, strict=True))
+    half = student.ppf(0.975, freedom) * estimate.se
     assert estimate.low == pytest.approx(max(0, estimate.value - half))
     assert estimate.high == pytest.approx(min(1, estimate.value + half))
     assert (estimate.n, estimate.clusters) == (len(values), len(set(clusters)))

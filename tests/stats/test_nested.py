@@ -9,8 +9,7 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.stats import t
 
 from babyeval.stats.intervals import proportion, stratified_macro_mean
 
@@ -25,28 +24,24 @@ def numbered(labels) -> np.ndarray:
     return np.unique(np.asarray(labels), return_inverse=True)[1]
 
 
-def reference(values, strata, within, clusters) -> tuple[float, float]:
-    """Value and error: OLS with a dummy for each cell, weights from the definition of a mean of means.
+def reference(values, strata, within, clusters) -> tuple[float, float, float]:
+    """Value, error and degrees of freedom: OLS with a dummy for each cell, weights from the definition of a mean of means.
 
-    The sandwich of unconnected blocks of cells is block-diagonal; each block has its own C / (C - 1).
+    Each cell's coefficient is stretched by sqrt(C / (C - 1)) for its C clusters; the degrees of freedom
+    are Satterthwaite's over the cells' own variances.
     """
     values, strata, within = np.asarray(values, float), np.asarray(strata), np.asarray(within)
     cells = sorted(set(zip(strata.tolist(), within.tolist(), strict=True)))
     dummies = np.column_stack([(strata == s) & (within == w) for s, w in cells]).astype(float)
     of_stratum = [sum(other == s for other, _ in cells) for s, _ in cells]
     weights = np.array([1 / (len(set(strata.tolist())) * count) for count in of_stratum])
-    groups = numbered(clusters)
     plain = sm.OLS(values, dummies).fit()
-    covariance = plain.get_robustcov_results("cluster", groups=groups, use_correction=False).cov_params()
-    cell_of = dummies.argmax(1)
-    graph = coo_array((np.ones(len(values)), (cell_of, len(cells) + groups)), shape=(len(cells) + groups.max() + 1,) * 2)
-    _, block_of = connected_components(graph, directed=False)
-    variance = 0.0
-    for block in set(block_of[: len(cells)].tolist()):
-        inside = np.where(block_of[: len(cells)] == block, weights, 0.0)
-        count = int((block_of[len(cells) :] == block).sum())
-        variance += count / (count - 1) * float(inside @ covariance @ inside)
-    return float(weights @ plain.params), math.sqrt(max(variance, 0.0))
+    covariance = plain.get_robustcov_results("cluster", groups=numbered(clusters), use_correction=False).cov_params()
+    count = np.array([len({c for c, inside in zip(clusters, column, strict=True) if inside}) for column in dummies.T])
+    stretched = weights * np.sqrt(count / (count - 1))
+    own = stretched**2 * np.diag(covariance)
+    freedom = own.sum() ** 2 / (own**2 / (count - 1)).sum() if own.sum() else math.inf
+    return float(weights @ plain.params), math.sqrt(max(float(stretched @ covariance @ stretched), 0.0)), freedom
 
 
 @st.composite
@@ -67,13 +62,13 @@ def crossing(draw: st.DrawFn) -> Sample:
 def test_value_and_error_are_those_of_cell_dummies(sample):
     values, strata, within, clusters = sample
     estimate = stratified_macro_mean(values, strata, clusters, within=within)
-    value, error = reference(values, strata, within, clusters)
+    value, error, freedom = reference(values, strata, within, clusters)
     assert estimate.value == pytest.approx(value)
     assert (estimate.n, estimate.clusters) == (len(values), len(set(clusters)))
     if error > 1e-9:
         assert estimate.se == pytest.approx(error)
-        assert estimate.low == pytest.approx(max(0, value - 1.959963984540054 * error))
-        assert estimate.high == pytest.approx(min(1, value + 1.959963984540054 * error))
+        half = t.ppf(0.975, freedom) * error
+        assert (estimate.low, estimate.high) == (pytest.approx(max(0, value - half)), pytest.approx(min(1, value + half)))
 
 
 def test_connected_cells_have_one_factor_for_all_clusters():

@@ -58,7 +58,7 @@ def test_a_label_out_of_range_is_named(label, tmp_path):
 
 @pytest.mark.parametrize("label", ["1", 1.0, None, True])
 def test_a_label_that_is_no_whole_number_is_named(label, tmp_path):
-    assert_refused(OTHER, tmp_path, [{**TWO, "label": label}], 1, "is no whole number")
+    assert_refused(OTHER, tmp_path, [{**TWO, "label": label}], 1, "not as a whole number")
 
 
 def test_an_empty_solution_is_named(tmp_path):
