@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from babyeval.ranking import Contest, Criterion, RankingTask, ranking_item, text_cluster
     from babyeval.rating import RatingTask, rating_item
     from babyeval.registry import register_task
+    from babyeval.texts.surprisal import surprisal
     from babyeval.types import Item, Span
 
 _HOMES = {
     "evaluate": "babyeval.api",
     "load_results": "babyeval.api",
+    "surprisal": "babyeval.texts.surprisal",
     "register_task": "babyeval.registry",
     "Record": "babyeval.data.jsonl",
     "DataFile": "babyeval.data.lookup",
@@ -57,6 +59,7 @@ __all__ = [
     "ranking_item",
     "rating_item",
     "register_task",
+    "surprisal",
     "text_cluster",
 ]
 

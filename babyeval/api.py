@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babyeval.config import RunConfig, load_config
-from babyeval.errors import UsageError
-from babyeval.models.checkpoint import Checkpoint, from_memory, open_checkpoint
-from babyeval.models.naming import parse_model
+from babyeval.errors import BabyevalError, UsageError
+from babyeval.models.checkpoint import Checkpoint, from_memory
 from babyeval.progress import Quiet, Reporter
 from babyeval.records import Score, TaskResult
 from babyeval.run.execute import execute
 from babyeval.run.plan import Plan, make_plan
+from babyeval.run.prepared import Prepared
+from babyeval.run.sweep import open_models, results_of_failure
 from babyeval.store import ResultStore
 
 if TYPE_CHECKING:
@@ -57,47 +58,42 @@ def evaluate(
     if tokenizer is None:
         raise UsageError("A loaded model needs its tokenizer.", hint="evaluate(model, tokenizer=tokenizer, ...)")
     config = load_config({"models": ("memory",), "tasks": tasks, **options})
+    if config.revisions is not None:
+        raise UsageError("A loaded model has no revisions.", hint="Name its folder or Hub id instead.")
     checkpoint = from_memory(model, tokenizer, name=name, backend=config.backend)
-    return _run(config, checkpoint, reporter or Quiet(), lambda _: None)
+    return _run(config, checkpoint, reporter or Quiet(), lambda _: None, Prepared(config))
 
 
 def run_models(config: RunConfig, reporter: Reporter, on_plan: Callable[[Plan], None] = lambda _: None) -> list[TaskResult]:
-    """Evaluates every model of a configuration, one after the other.
+    """Evaluates every model of a configuration, one after the other; what they share is prepared once.
+
+    Of several models, one that fails does not stop the others: its results say why.
 
     Args:
         config: What to do.
         reporter: Shows progress.
         on_plan: Is given each model's plan before it is executed; with ``dry_run`` that is all.
     """
-    checkpoints = [
-        open_checkpoint(
-            parse_model(text),
-            backend=config.backend,
-            trust_remote_code=config.trust_remote_code,
-            allow_pickle=config.allow_pickle,
-            offline=config.offline,
-        )
-        for text in config.models  # all of them before any work, so that a typo shows at once
-    ]
-    _require_different_names(checkpoints)
-    return [result for checkpoint in checkpoints for result in _run(config, checkpoint, reporter, on_plan)]
+    models = open_models(config)
+    prepared = Prepared(config)
+    results: list[TaskResult] = []
+    for model in models:
+        try:
+            if not isinstance(model, Checkpoint):
+                raise model.error
+            results += _run(config, model, reporter, on_plan, prepared)
+        except BabyevalError as error:
+            if len(models) == 1:
+                raise
+            reporter.note(f"{model.name} ({model.revision}) failed: {error}")
+            results += results_of_failure(config, model, error)
+    return results
 
 
-def _require_different_names(checkpoints: Sequence[Checkpoint]) -> None:
-    """Two models under one name would meet in the results folder, hours later."""
-    named: dict[tuple[str, str], Checkpoint] = {}
-    for checkpoint in checkpoints:
-        other = named.setdefault((checkpoint.name, checkpoint.revision), checkpoint)
-        if other.digest != checkpoint.digest:
-            raise UsageError(
-                f"Two models have the name '{checkpoint.name}'.",
-                where=f"{other.source} and {checkpoint.source}",
-                hint="Name one of them otherwise: --model NAME=PATH.",
-            )
-
-
-def _run(config: RunConfig, checkpoint: Checkpoint, reporter: Reporter, on_plan: Callable[[Plan], None]) -> list[TaskResult]:
-    plan = make_plan(config, checkpoint, reporter)
+def _run(
+    config: RunConfig, checkpoint: Checkpoint, reporter: Reporter, on_plan: Callable[[Plan], None], prepared: Prepared
+) -> list[TaskResult]:
+    plan = make_plan(config, checkpoint, reporter, prepared)
     try:
         on_plan(plan)
         return [] if config.dry_run else execute(plan)

@@ -26,6 +26,7 @@ class RunConfig(BaseModel):
 
     Attributes:
         models: Each ``[NAME=]PATH_OR_ID[@REV]``.
+        revisions: Glob over each model's Hub branches or sub-folders; every match is evaluated.
         tasks: Task and group names.
         split: ``full``, ``fast`` or ``mini``.
         protocol: A protocol's name, or ``all``.
@@ -49,6 +50,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     models: tuple[str, ...] = Field(min_length=1)
+    revisions: str | None = Field(default=None, min_length=1)
     tasks: tuple[str, ...] = Field(default=("all",), min_length=1)
     split: Literal["full", "fast", "mini"] = "full"
     protocol: Literal["robust", "babylm-2025", "babylm-2026", "all"] = "robust"

@@ -61,5 +61,5 @@ def _bundled_sentences() -> Iterator[str]:
         if listing.task and "mini" in listing.task.card.data:
             source = find_data(listing.task.card, listing.task.home, "mini", None)
             for file in source.files:
-                for record in read_jsonl(file):
+                for record in read_jsonl(file) if file.path.suffix == ".jsonl" else ():
                     yield from (value for value in record.values() if isinstance(value, str) and " " in value)

@@ -1,4 +1,4 @@
-"""What a task implements; the kinds of task are in ranking.py and rating.py."""
+"""What a task implements; the kinds of task are in ranking.py, rating.py and reading.py."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from babyeval.card import TaskCard, load_card
 from babyeval.data.jsonl import Record, read_jsonl
@@ -20,6 +21,10 @@ from babyeval.protocols import Protocol
 from babyeval.records import Score
 from babyeval.stats.aggregate import accuracy_scores
 from babyeval.types import Item, Outcome, Row
+
+if TYPE_CHECKING:
+    from babyeval.scoring.encode import Encoder
+    from babyeval.scoring.tokens import Encoded
 
 
 class SpanTask(abc.ABC):
@@ -63,6 +68,17 @@ class SpanTask(abc.ABC):
     def keeps(self, item: Item, protocol: Protocol) -> bool:
         """Whether the item belongs to the task under this protocol."""
         return True
+
+    def encode(self, items: Sequence[Item], encoder: Encoder) -> Iterator[Sequence[Encoded]]:
+        """Yields for each item the queries of its spans; a task may ask in another way than span by span.
+
+        Args:
+            items: The items.
+            encoder: The model's way of being asked, under one protocol's policy.
+        """
+        encoded = encoder.encode([span for item in items for span in item.spans])
+        for item in items:
+            yield list(islice(encoded, len(item.spans)))
 
     @abc.abstractmethod
     def outcomes(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[Outcome]:

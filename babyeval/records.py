@@ -57,13 +57,17 @@ class Score(_Record):
 
 
 class ModelInfo(_Record):
-    """Which model a record is about; ``digest`` decides whether two are the same."""
+    """Which model a record is about; ``digest`` decides whether two are the same.
+
+    ``weights`` is the digest of the weight files alone: revisions that share it are one model (D36).
+    """
 
     name: str
     source: str
     revision: str
     commit: str | None = None
     digest: str
+    weights: str | None = None
     parameters: int | None
     kind: str
     condition: str | None = None

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from babyeval.cli import check, data, demo, doctor, export, import_, run, tasks
+from babyeval.cli import check, data, demo, doctor, export, import_, results, run, surprisal, tasks
 from babyeval.errors import BabyevalError, unusable
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -24,6 +24,8 @@ app.command("run")(run.run)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(data.app, name="data")
 app.command("check")(check.check)
+app.command("surprisal")(surprisal.surprisal)
+app.add_typer(results.app, name="results")
 app.command("import")(import_.import_)
 app.command("export")(export.export)
 app.command("demo")(demo.demo)

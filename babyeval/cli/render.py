@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from babyeval.models.naming import short_count
+from babyeval.models.revisions import by_words, equal_weights
 from babyeval.records import GroupHeadline, RunReport, Score, TaskResult
 from babyeval.run.plan import Plan
 
@@ -43,21 +45,59 @@ def simple_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obj
 def print_results(outcome: RunReport, out: Path) -> None:
     """The table of results, what went wrong, and where everything lies."""
     screen = console()
-    models = dict.fromkeys((result.model.name, result.model.revision) for result in outcome.results)
-    for name, revision in models:
-        mine = [result for result in outcome.results if (result.model.name, result.model.revision) == (name, revision)]
-        title = f"{name} ({revision}), scored as {mine[0].backend}"
-        columns = ("task", "split", "protocol", "score", "95% interval", "chance", "n", "ties", "status")
-        rows = [row for result in mine for row in _result_rows(result)]
-        shown = range(len(columns)) if screen.width >= _WIDE else (0, 2, 3, 4, 8)  # --json and the records hold the rest
-        rows = [tuple(row[i] for i in shown) for row in rows]
-        screen.print(simple_table(title, [columns[i] for i in shown], rows, [n for n, i in enumerate(shown) if 3 <= i <= 7]))
+    revisions = _revisions(outcome.results)
+    for name, members in revisions.items():
+        mine = [result for result in outcome.results if result.model.name == name]
+        screen.print(_table_of_sweep(screen, mine) if len(members) > 1 else _table_of_model(screen, mine))
     for line in _all_remarks(outcome.results):
         screen.print(Text(line))
-    for group in outcome.groups:
-        screen.print(Text(_group_line(group)))
+    for line in dict.fromkeys(_group_line(group, len(revisions[group.model]) > 1) for group in outcome.groups):
+        screen.print(Text(line))
     if any(result.status == "done" for result in outcome.results):
         screen.print(Text(f"Records and per-item tables: {out}"))
+
+
+def _revisions(results: Sequence[TaskResult]) -> dict[str, tuple[str, ...]]:
+    """The revisions of each model, in the results' order."""
+    found: dict[str, dict[str, None]] = {}
+    for result in results:
+        found.setdefault(result.model.name, {})[result.model.revision] = None
+    return {name: tuple(revisions) for name, revisions in found.items()}
+
+
+def _table_of_model(screen: Console, mine: Sequence[TaskResult]) -> Table:
+    title = f"{mine[0].model.name} ({mine[0].model.revision}), scored as {_backends(mine)}"
+    columns = ("task", "split", "protocol", "score", "95% interval", "chance", "n", "ties", "status")
+    rows = [row for result in mine for row in _result_rows(result)]
+    shown = range(len(columns)) if screen.width >= _WIDE else (0, 2, 3, 4, 8)  # --json and the records hold the rest
+    rows = [tuple(row[i] for i in shown) for row in rows]
+    return simple_table(title, [columns[i] for i in shown], rows, [n for n, i in enumerate(shown) if 3 <= i <= 7])
+
+
+def _table_of_sweep(screen: Console, mine: Sequence[TaskResult]) -> Table:
+    """Several revisions of one model in one table: task by task, in the order of training."""
+    models = list({result.model.revision: result.model for result in mine}.values())
+    twins = {name: group[0] for group in equal_weights((m.revision, m.weights) for m in models) for name in group[1:]}
+    title = f"{mine[0].model.name}, {len(models)} revisions, scored as {_backends(mine)}"
+    columns = ("task", "split", "protocol", "words seen", "revision", "score", "95% interval", "chance", "n", "status")
+    order = list(dict.fromkeys((result.task.name, result.split, result.protocol) for result in mine))
+    keyed: list[tuple[tuple[Any, ...], tuple[str, ...]]] = []
+    for result in mine:
+        label, words, revision = (result.task.name, result.split, result.protocol), result.model.words_seen, result.model.revision
+        status = result.status + (f", weights of {twins[revision]}" if revision in twins else "")
+        for i, score in enumerate(result.headlines or (None,)):
+            name = f"{label[0]} {score.subset}" if score and score.subset else label[0]
+            row = (name, *label[1:], "-" if words is None else short_count(words), revision, *cells(score), status)
+            keyed.append(((order.index(label), i, *by_words(words, revision)), row))
+    rows = [row for _, row in sorted(keyed)]
+    shown = range(len(columns)) if screen.width >= _WIDE else (0, 2, 4, 5, 6, 9)
+    rows = [tuple(row[i] for i in shown) for row in rows]
+    numeric = [n for n, i in enumerate(shown) if i in (3, 5, 6, 7, 8)]
+    return simple_table(title, [columns[i] for i in shown], rows, numeric)
+
+
+def _backends(results: Sequence[TaskResult]) -> str:
+    return ", ".join(dict.fromkeys(result.backend for result in results))
 
 
 def _result_rows(result: TaskResult) -> list[tuple[str, ...]]:
@@ -65,14 +105,17 @@ def _result_rows(result: TaskResult) -> list[tuple[str, ...]]:
     counts = result.counts
     label = (result.split, result.protocol)
     ties = str(counts.ties) if counts else "-"
-    rows = [(result.task.name, *label, *_cells(result.headline), ties, result.status)]
+    name = " ".join(filter(None, (result.task.name, result.headline.subset if result.headline else "")))
+    rows = [(name, *label, *cells(result.headline), ties, result.status)]
     for score in result.scores:
-        if not score.group and score not in result.headlines:
-            rows.append((f"  {score.metric}", *label, *_cells(score), "", ""))
+        if not score.group and score != result.headline:
+            what = result.task.name if score in result.headlines else f"  {score.metric}"
+            rows.append((" ".join(filter(None, (what, score.subset))), *label, *cells(score), "", ""))
     return rows
 
 
-def _cells(score: Score | None) -> tuple[str, ...]:
+def cells(score: Score | None) -> tuple[str, ...]:
+    """Value, interval, chance and number of items, as texts."""
     if score is None:
         return ("-",) * 4
     return _number(score.value), _interval(score), _number(score.chance), f"{score.n:,}"
@@ -87,16 +130,34 @@ def _number(value: float | None) -> str:
 
 
 def _all_remarks(results: Sequence[TaskResult]) -> list[str]:
-    """What a reader of the numbers must know; what holds under several protocols is said once."""
-    said: dict[tuple[str, str, str], list[str]] = {}
+    """What a reader of the numbers must know; what holds under several protocols or revisions is said once."""
+    revisions = _revisions(results)
+    several = len(revisions) > 1
+    said: dict[tuple[str, str, str], list[TaskResult]] = {}
+    stopped: dict[str, None] = {}
     for result in results:
+        name, revision = result.model.name, result.model.revision
+        if result.model.kind == "unknown" and result.status in ("failed", "skipped"):  # the checkpoint as a whole
+            stopped[f"{name} ({revision}): {result.status}. {result.error}"] = None
+            continue
         for remark in _remarks(result):
-            said.setdefault((result.model.name, result.task.name, remark), []).append(result.protocol)
-    several = len({result.model.name for result in results}) > 1
-    return [
-        f"{f'{model}, ' if several else ''}{task} ({', '.join(protocols)}): {remark}"
-        for (model, task, remark), protocols in said.items()
-    ]
+            said.setdefault((name, result.task.name, remark), []).append(result)
+    lines = []
+    for (name, task, remark), members in said.items():
+        there = dict.fromkeys(result.model.revision for result in members)
+        only = f"; {', '.join(there)}" if len(there) < len(revisions[name]) else ""
+        protocols = ", ".join(dict.fromkeys(result.protocol for result in members))
+        lines.append(f"{f'{name}, ' if several else ''}{task} ({protocols}{only}): {remark}")
+    return [*stopped, *lines, *_equal_revisions(results)]
+
+
+def _equal_revisions(results: Sequence[TaskResult]) -> list[str]:
+    """Revisions of one model that are the same model (D36)."""
+    lines = []
+    for name in dict.fromkeys(result.model.name for result in results):
+        models = {result.model.revision: result.model.weights for result in results if result.model.name == name}
+        lines += [f"{name}: {' and '.join(group)} have the same weights." for group in equal_weights(models.items())]
+    return lines
 
 
 def _remarks(result: TaskResult) -> list[str]:
@@ -104,9 +165,10 @@ def _remarks(result: TaskResult) -> list[str]:
     if result.data and result.data.departs:
         lines.append(f"the data is not what was published: {result.data.departs}.")
     for score in result.scores:
-        if not score.group and score.note and score.ci_low is None:
-            name = "" if score in result.headlines else f"{score.metric}: "
-            lines.append(name + (f"no interval, {score.note}." if score.value is not None else f"{score.note}."))
+        if not score.group and score.note and (score.ci_low is None or score.se is not None):
+            name = " ".join(filter(None, ("" if score in result.headlines else score.metric, score.subset)))
+            said = f"no interval, {score.note}." if score.value is not None and score.ci_low is None else f"{score.note}."
+            lines.append(f"{name}: {said}" if name else said)
     counts = result.counts
     if counts and counts.nan:
         lines.append(f"{counts.nan} items with NaN scores; {result.protocol} gives them a meaning, the model has none.")
@@ -123,8 +185,10 @@ def _remarks(result: TaskResult) -> list[str]:
     return lines
 
 
-def _group_line(group: GroupHeadline) -> str:
-    label = f"{group.model} ({group.revision}), {group.group} average ({group.protocol})"
+def _group_line(group: GroupHeadline, sweep: bool = False) -> str:
+    """What a group's average is; of a sweep's revisions that lack the same tasks it is said once."""
+    revision = "" if sweep and group.value is None else f" ({group.revision})"
+    label = f"{group.model}{revision}, {group.group} average ({group.protocol})"
     if group.value is not None:
         return f"{label}: {group.value:.2f}, mean of {len(group.tasks)} tasks, unit {' and '.join(group.units)}"
     return f"{label}: not formed; {', '.join(group.missing)} missing"
@@ -132,7 +196,8 @@ def _group_line(group: GroupHeadline) -> str:
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
     """A plan as plain data."""
-    missing = set(plan.engine.missing(plan.questions.queries, plan.config.dtype))
+    asked = plan.questions.of([spans for planned in plan.running() for spans in planned.asked])
+    missing = set(plan.engine.missing(asked, plan.config.dtype))
     tasks = []
     for planned in plan.tasks:
         queries = plan.questions.of(planned.asked)
@@ -154,7 +219,7 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
         "backend": plan.backend,
         "backend_reason": plan.checkpoint.choice.reason,
         "tasks": tasks,
-        "queries": len(plan.questions.queries),
+        "queries": len(asked),
         "to_compute": len(missing),
     }
 
@@ -170,7 +235,9 @@ def print_plan(summary: dict[str, Any]) -> None:
         )
         for task in summary["tasks"]
     ]  # fmt: skip
-    title = f"{summary['model']['name']}, scored as {summary['backend']} ({summary['backend_reason']})"
+    name, revision = summary["model"]["name"], summary["model"]["revision"]
+    name += f" ({revision})" if revision != "main" else ""
+    title = f"{name}, scored as {summary['backend']} ({summary['backend_reason']})"
     columns = ("task", "split", "protocol", "state", "items", "queries", "to compute")
     screen.print(simple_table(title, columns, rows, (4, 5, 6)))
     for task in summary["tasks"]:

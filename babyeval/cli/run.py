@@ -15,6 +15,9 @@ Text = str | None
 
 def run(
     model: Annotated[list[str] | None, typer.Option("--model", help=r"[NAME=]PATH_OR_ID\[@REV]; may be repeated.")] = None,
+    revisions: Annotated[
+        Text, typer.Option(help="Glob over Hub branches or sub-folders, such as 'chck_*'; all that match are evaluated.")
+    ] = None,
     tasks: Annotated[Text, typer.Option(help="all, a group, or task names: NAME,NAME. Default: all.")] = None,
     split: Annotated[Text, typer.Option(help="full, fast or mini (bundled). Default: full.")] = None,
     protocol: Annotated[Text, typer.Option(help="robust, babylm-2025, babylm-2026 or all. Default: robust.")] = None,
@@ -48,7 +51,7 @@ def run(
     from babyeval.config import load_config
 
     given = {
-        "models": tuple(model) if model else None, "tasks": tasks, "split": split, "protocol": protocol,
+        "models": tuple(model) if model else None, "revisions": revisions, "tasks": tasks, "split": split, "protocol": protocol,
         "data_dir": data_dir, "data_password": tuple(data_password) if data_password else None, "out": out, "backend": backend, "masking": masking, "dtype": dtype, "device": device,
         "limit": limit, "condition": condition, "train_seed": train_seed, "dry_run": dry_run or None, "fresh": fresh or None,
         "offline": offline or None, "trust_remote_code": trust_remote_code or None, "allow_pickle": allow_pickle or None,
@@ -79,6 +82,7 @@ def _run_and_print(config: RunConfig, json: bool) -> int:
     if config.dry_run:
         if json:
             render.print_json(plans)
+        states.update(result.status for result in results)  # of checkpoints that could not be planned
         return exit_code(states)
     outcome = report(config.tasks, results)
     if json:

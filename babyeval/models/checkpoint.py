@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babyeval.errors import MissingError, UsageError
-from babyeval.models.digest import folder_digest, loaded_digest, parameter_count, weight_files
+from babyeval.models.digest import folder_digests, loaded_digest, parameter_count, weight_files
 from babyeval.models.kind import MASKED_BACKENDS, Backend, KindChoice, context_window, detect_backend
 from babyeval.models.locate import locate
 from babyeval.models.naming import ModelRef, default_name
@@ -29,7 +29,7 @@ class Checkpoint:
     Attributes:
         name: Its name in results.
         source: What the user named: a folder, a Hub id, or ``memory``.
-        revision: The Hub revision, else ``main``.
+        revision: The Hub revision, or the sub-folder of a sweep; else ``main``.
         commit: The commit a Hub revision stands for.
         folder: Where its files lie; None for a model in memory.
         digest: Digest of weights, configuration and tokenizer.
@@ -40,6 +40,7 @@ class Checkpoint:
         trust_remote_code: Whether its own code may run.
         allow_pickle: Whether weights may come from PyTorch's own format.
         loaded: The model itself, if it came from memory.
+        weights: Digest of its weight files alone; None for a model in memory.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Checkpoint:
     trust_remote_code: bool = False
     allow_pickle: bool = False
     loaded: torch.nn.Module | None = None
+    weights: str | None = None
 
     @property
     def backend(self) -> Backend:
@@ -115,9 +117,10 @@ def open_checkpoint(
     name = ref.name or default_name(
         ref.source, local=ref.is_local, condition=training.get("condition"), seed=training.get("seed")
     )
+    digests = folder_digests(folder, trust_remote_code and hasattr(config, "auto_map"))
     checkpoint = Checkpoint(
         name=name, source=ref.source, revision=ref.revision or "main", commit=commit, folder=folder,
-        digest=folder_digest(folder, trust_remote_code and hasattr(config, "auto_map")), config=config, tokenizer=tokenizer, choice=choice, training=training,
+        digest=digests.whole, weights=digests.weights, config=config, tokenizer=tokenizer, choice=choice, training=training,
         trust_remote_code=trust_remote_code, allow_pickle=allow_pickle,
     )  # fmt: skip
     require_special_tokens(checkpoint)
@@ -234,4 +237,8 @@ def _not_json(path: Path, error: Exception) -> UsageError:
 
 def _children_hint(folder: Path) -> str:
     inside = sorted(child.name for child in folder.iterdir() if (child / "config.json").is_file())
-    return f"It holds checkpoints: {', '.join(inside[:8])}. Name one of them." if inside else "Is this the right folder?"
+    return (
+        f"It holds checkpoints: {', '.join(inside[:8])}. Name one of them, or several by --revisions GLOB."
+        if inside
+        else "Is this the right folder?"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,19 +33,52 @@ def weight_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
 
 
-def folder_digest(folder: Path, own_code: bool = False) -> str:
-    """Digest of a checkpoint folder: weights, configuration, tokenizer and code.
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """What tells checkpoints apart.
+
+    Attributes:
+        whole: Digest of everything that changes an answer.
+        weights: Digest of the weight files alone: revisions that share it are one model (D36).
+    """
+
+    whole: str
+    weights: str
+
+
+def folder_digests(folder: Path, own_code: bool = False) -> Digests:
+    """Digests of a checkpoint folder: weights, configuration, tokenizer and code; and of its weights alone.
 
     Args:
         folder: The checkpoint.
         own_code: Whether its own code runs; it then is another model than without.
     """
-    paths = {path for pattern in _PATTERNS for path in folder.glob(pattern)} | set(weight_files(folder))
-    total = hashlib.sha256(b"own code\n" if own_code else b"")
+    weighty = set(weight_files(folder))
+    paths = {path for pattern in _PATTERNS for path in folder.glob(pattern)} | weighty
+    whole, weights = hashlib.sha256(b"own code\n" if own_code else b""), hashlib.sha256()
     for path in sorted(paths):
         with path.open("rb") as file:
-            total.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return total.hexdigest()
+            line = f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
+        whole.update(line)
+        if path in weighty:
+            weights.update(line)
+    return Digests(whole.hexdigest(), weights.hexdigest())
+
+
+def folder_digest(folder: Path, own_code: bool = False) -> str:
+    """The digest of everything in a checkpoint folder that changes an answer (`folder_digests`)."""
+    return folder_digests(folder, own_code).whole
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """Digest of a fast tokenizer: equal ones make the same tokens of every text, whole."""
+    import json
+
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    for key in ("truncation", "padding"):  # scoring switches both off
+        backend.pop(key, None)
+    facts = (type(tokenizer).__name__, len(tokenizer), sorted(tokenizer.special_tokens_map.items()), tokenizer.model_max_length)
+    return hashlib.sha256((json.dumps(backend, sort_keys=True) + repr(facts)).encode()).hexdigest()
 
 
 def loaded_digest(model: torch.nn.Module, tokenizer: Any) -> str:

@@ -62,6 +62,7 @@ def inspect_checkpoint(checkpoint: Checkpoint, device: str = "auto") -> Inspecti
         "vocabulary": f"{facts.size:,} ids",
         "around a text": f"{_names(checkpoint, facts.prefix)} ... {_names(checkpoint, facts.suffix)}",
         "first token": _first_token(checkpoint),
+        "words": _words(checkpoint),
     }
     if checkpoint.training:
         found.facts["trained as"] = f"{checkpoint.training.get('condition')}, seed {checkpoint.training.get('seed')}"
@@ -86,6 +87,8 @@ def _shape(task: SpanTask) -> str:
     if "mini" not in task.card.data:
         return ""
     spans = task.items(find_data(task.card, task.home, "mini", None))[0].spans
+    if len(spans) == 1:
+        return " (an ending after its context an item)" if spans[0].start else " (a whole text an item)"
     return f" ({len(spans)} {'endings after their context' if spans[0].start else 'whole texts'} an item)"
 
 
@@ -105,6 +108,30 @@ def _first_token(checkpoint: Checkpoint) -> str:
     if front is None:
         return "never scored: the tokenizer defines neither BOS nor EOS"
     return f"robust puts {_names(checkpoint, (front,))} in front and scores it; the official protocols leave it unscored (D9)"
+
+
+def _words(checkpoint: Checkpoint) -> str:
+    """What the official reading scores ask for instead of the word in its sentence (D10, D11)."""
+    context, alone, whole = (
+        tuple(checkpoint.tokenizer(text, add_special_tokens=False)["input_ids"])
+        for text in ("He saw", "through", "He saw through")
+    )
+    inside = whole[len(context) :]
+    behind = checkpoint.facts.suffix if checkpoint.backend == "causal" else ()
+    said = []
+    if inside != alone:
+        said.append(
+            f"'through' is {_names(checkpoint, inside)} in a sentence and {_names(checkpoint, alone)} alone. The official reading "
+            "scores ask for the word alone (D11): text that continues the word before, and is rightly improbable; often more "
+            "pieces, so that surprisal counts letters, which the baseline knows already."
+        )
+    if behind:
+        said.append(
+            f"The official reading scores ask for words behind {_names(checkpoint, behind)} (D10), where no text goes on."
+        )
+    if not said:
+        return "the same tokens alone as in a sentence: the official reading scores ask for the right ones"
+    return " ".join((*said, "Expect them near 0; robust takes the word in its sentence (docs/tasks/reading.md)."))
 
 
 def _decoder_start(checkpoint: Checkpoint) -> str:

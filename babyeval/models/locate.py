@@ -27,36 +27,49 @@ def locate(ref: ModelRef, *, offline: bool, trust_remote_code: bool, allow_pickl
     """
     path = Path(ref.source)
     if path.is_dir():
-        return path, None
+        return (path / ref.revision if ref.revision else path), None
     if path.exists():
         raise UsageError(f"'{path}' is a file.", hint="Name the checkpoint's folder, the one that holds config.json.")
+    require_hub_id(ref)
+    return _snapshot(ref, offline, _WANTED + ["*.py"] * trust_remote_code + ["*.bin"] * allow_pickle)
+
+
+def require_hub_id(ref: ModelRef) -> None:
+    """Refuses a path of a folder that is not there, for which the Hub need not be asked.
+
+    Raises:
+        MissingError: It is no id of the Hub.
+    """
     looks_like_path = ref.source.startswith((".", "/", "~")) or ref.source.count("/") > 1
     if looks_like_path:
-        raise MissingError(f"The model folder '{ref.source}' does not exist.", hint=_nearby(path))
-    return _snapshot(ref, offline, _WANTED + ["*.py"] * trust_remote_code + ["*.bin"] * allow_pickle)
+        raise MissingError(f"The model folder '{ref.source}' does not exist.", hint=_nearby(Path(ref.source)))
 
 
 def _snapshot(ref: ModelRef, offline: bool, patterns: list[str]) -> tuple[Path, str | None]:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         with quiet_hub(Lines().note):
             folder = Path(snapshot_download(ref.source, revision=ref.revision, allow_patterns=patterns, local_files_only=offline))
-    except GatedRepoError as error:
-        raise MissingError(
+    except Exception as error:  # no network, proxy trouble, interrupted download: told apart by their kind
+        raise refused(ref, offline, error) from error
+    return folder, folder.name
+
+
+def refused(ref: ModelRef, offline: bool, error: Exception) -> BabyevalError:
+    """Why the Hub did not give a model, as an error a user can act on."""
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        return MissingError(
             f"The model '{ref.source}' is gated.",
             hint="Ask for access on its page, then log in with 'hf auth login' or set HF_TOKEN.",
-        ) from error
-    except RevisionNotFoundError as error:
-        raise MissingError(f"The model '{ref.source}' has no revision '{ref.revision}'.", hint="Look at its branches.") from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise MissingError(
-            f"'{ref.source}' is neither a local folder nor a model on the Hub.", hint=_nearby(Path(ref.source))
-        ) from error
-    except Exception as error:  # no network, proxy trouble, interrupted download: all one to the user
-        raise _unreachable(ref, offline, error) from error
-    return folder, folder.name
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return MissingError(f"The model '{ref.source}' has no revision '{ref.revision}'.", hint="Look at its branches.")
+    if isinstance(error, RepositoryNotFoundError | HFValidationError):
+        return MissingError(f"'{ref.source}' is neither a local folder nor a model on the Hub.", hint=_nearby(Path(ref.source)))
+    return _unreachable(ref, offline, error)
 
 
 def _unreachable(ref: ModelRef, offline: bool, error: Exception) -> BabyevalError:

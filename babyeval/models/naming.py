@@ -22,7 +22,7 @@ class ModelRef:
     Attributes:
         name: The name given as ``NAME=``, if any.
         source: A local folder, or an id on the Hub.
-        revision: The Hub revision given as ``@REV``, if any.
+        revision: The Hub revision given as ``@REV``, if any; in a sweep over a local folder its sub-folder.
     """
 
     name: str | None
@@ -82,6 +82,19 @@ def default_name(source: str, *, local: bool, condition: str | None, seed: int |
         return condition if seed is None else f"{condition}-seed_{seed}"
     path = Path(source).resolve()
     return f"{path.parent.name}__{path.name}" if _GENERIC.match(path.name) and path.parent.name else path.name
+
+
+def short_count(number: int) -> str:
+    """A number of words as checkpoints are named by it.
+
+    Example:
+        >>> [short_count(n) for n in (0, 512, 1_000, 10_000_000, 1_500_000)]
+        ['0', '512', '1K', '10M', '1.5M']
+    """
+    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if number >= size:
+            return f"{number / size:.6g}{letter}"
+    return str(number)
 
 
 def folder_name(name: str) -> str:

@@ -50,6 +50,7 @@ class Part:
         sentence: A prediction is the whole chosen sentence, not the completion alone.
         by_example: Predictions are keyed by the example's id, one each, not by UID.
         prob: Predictions carry the probability of the first form.
+        values: The task whose records hold the part as numbers; official results of it make no records, but are carried over.
     """
 
     key: str
@@ -58,6 +59,12 @@ class Part:
     sentence: bool = False
     by_example: bool = False
     prob: bool = False
+    values: str | None = None
+
+    @property
+    def made_by(self) -> str | None:
+        """The task that makes it; None if it is only carried over."""
+        return self.task or self.values
 
 
 _COMPS = Part("comps", "comps", sentence=True)
@@ -71,7 +78,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
         Part("wug_adj", "wug_adj", sentence=True, prob=True),
         Part("wug_past", "wug_past", sentence=True, prob=True),
         _COMPS,
-        Part("reading"),
+        Part("reading", values="reading"),
         Part("aoa"),
         Part("glue"),
         Part("fast_eval_results"),
@@ -84,7 +91,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
         _COMPS,
         Part("global_piqa_parallel", "global_piqa_parallel", by_example=True),
         Part("global_piqa_nonparallel", "global_piqa_nonparallel", by_example=True),
-        Part("reading"),
+        Part("reading", values="reading"),
         Part("aoa_surprisals"),
         Part("aoa"),
         Part("glue"),

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from babyeval.data.lookup import TRY_MINI, find_data
 from babyeval.errors import DataError, DataMissing, MissingError, UsageError
@@ -19,6 +19,9 @@ from babyeval.protocols import PROTOCOLS
 from babyeval.records import TaskResult
 from babyeval.registry import get_task, list_tasks
 from babyeval.store import ResultStore
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -122,8 +125,10 @@ def make_submission(
     missing: dict[str, str] = {}
     absent: list[Part] = []
     for part in parts:
-        record = folder.record(entry, part.task) if part.task else None
-        if record is not None:
+        record = folder.record(entry, part.made_by) if part.made_by else None
+        if record is not None and part.values:
+            content[part.key], problem = _from_values(store, part.values, record)
+        elif record is not None:
             content[part.key], problem = _from_record(store, part, record, data_dir, passwords)
         elif kept.get(part.key) is not None:
             content[part.key], problem = _from_kept(part, kept[part.key], protocol)
@@ -139,16 +144,8 @@ def _from_record(
     store: ResultStore, part: Part, record: TaskResult, data_dir: Path | None, passwords: Mapping[str, str] | None
 ) -> tuple[Any, str | None]:
     """The predictions of a record: its table says what was chosen, the data what that is."""
-    import pandas as pd
-
     assert part.task is not None
-    assert record.items is not None
-    path = store.folder_of(record) / record.items.path
-    if not store.items_whole(record):
-        raise MissingError(
-            "The record's table of items is absent or damaged.", where=str(path), hint="Run the task again: its rows are cached."
-        )
-    table = pd.read_parquet(path, columns=["item_id", "subset", "prediction", "value"])
+    path, table = _table(store, record, ["item_id", "subset", "prediction", "value"])
     if not part.by_example:  # sizes first: they need no data
         problem = size_problem(Counter(table["subset"]), record.protocol, part.task)
         if problem:
@@ -170,6 +167,28 @@ def _from_record(
     predictions = make_predictions(part, items, {name: (int(i), float(value)) for name, (i, value) in chosen.items()})
     problem = size_problem(counted(predictions), record.protocol, part.task)
     return (None, problem) if problem else (predictions, None)
+
+
+def _from_values(store: ResultStore, task: str, record: TaskResult) -> tuple[Any, str | None]:
+    """The surprisals of a reading record, row by row; NaN where there is no previous word, as officially."""
+    path, table = _table(store, record, ["surprisal", "previous_surprisal"])
+    pairs = zip(table["surprisal"].astype(float), table["previous_surprisal"].astype(float), strict=True)
+    predictions = {task: {"predictions": [{"id": i, "pred": one, "prev_pred": other} for i, (one, other) in enumerate(pairs)]}}
+    problem = size_problem(counted(predictions), record.protocol, task)
+    return (None, f"{problem} ({path})") if problem else (predictions, None)
+
+
+def _table(store: ResultStore, record: TaskResult, columns: list[str]) -> tuple[Path, pd.DataFrame]:
+    """Where a record's table of items lies, and some of its columns."""
+    import pandas as pd
+
+    assert record.items is not None
+    path = store.folder_of(record) / record.items.path
+    if not store.items_whole(record):
+        raise MissingError(
+            "The record's table of items is absent or damaged.", where=str(path), hint="Run the task again: its rows are cached."
+        )
+    return path, pd.read_parquet(path, columns=columns)
 
 
 def _from_kept(part: Part, content: Any, protocol: str) -> tuple[Any, str | None]:
@@ -207,7 +226,7 @@ def _exportable(folder: _Folder, entry: Entry) -> bool:
         return False
     here = any(kept.parts and (kept.model, kept.revision, kept.backend) == (entry.model, entry.revision, entry.backend)
                for kept in folder.carried)  # fmt: skip
-    return here or any(folder.record(entry, part.task) for part in year_parts(folder.protocol) if part.task)
+    return here or any(folder.record(entry, part.made_by) for part in year_parts(folder.protocol) if part.made_by)
 
 
 def _one(names: Sequence[str], wanted: str | None, what: str, option: str) -> str:
@@ -240,15 +259,15 @@ def _nothing(folder: _Folder, name: str, entries: Iterable[Entry]) -> MissingErr
     else:
         what = f"'{name}' has no record of {folder.protocol}" + (f", only of {', '.join(protocols)}." if protocols else ".")
     there = {r.task.name for r in mine}
-    tasks = [part.task for part in year_parts(folder.protocol) if part.task and part.task in there]
+    tasks = [part.made_by for part in year_parts(folder.protocol) if part.made_by and part.made_by in there]
     return MissingError(what, where=str(folder.root), hint=_command(folder, name, mine, tasks or ["zero-shot"]))
 
 
 def _why_absent(folder: _Folder, entry: Entry, part: Part) -> str:
     """Why there is nothing for a part."""
-    if part.task is None:
+    if part.made_by is None:
         return "not in the imported files"
-    mine = [r for r in folder.of(entry) if r.task.name == part.task]
+    mine = [r for r in folder.of(entry) if r.task.name == part.made_by]
     right = [r for r in mine if r.protocol == folder.protocol]
     full = next((r for r in right if r.split == "full"), None)
     if full is not None and full.imported is not None:
@@ -263,7 +282,7 @@ def _why_absent(folder: _Folder, entry: Entry, part: Part) -> str:
 def _advice(folder: _Folder, entry: Entry, absent: Sequence[Part]) -> tuple[str, ...]:
     """The commands that would make what is absent."""
     known = {listing.name for listing in list_tasks() if listing.task is not None}
-    tasks = [part.task for part in absent if part.task in known and part.task is not None]
+    tasks = [part.made_by for part in absent if part.made_by in known and part.made_by is not None]
     mine = [r for r in folder.results if (r.model.name, r.model.revision) == (entry.model, entry.revision)]
     can_run = not mine or any(r.imported is None for r in mine)  # a computed record cannot join imported ones
     lines = [_command(folder, entry.model, mine, tasks, entry.revision, entry.backend)] if tasks and can_run else []

@@ -41,7 +41,8 @@ def execute(plan: Plan) -> list[TaskResult]:
 def _answer_all(plan: Plan, running: Sequence[PlannedTask], dtype: Dtype) -> Answers:
     """Answers the questions of all tasks of one precision at once, so that they share prefixes and batches."""
     asked = [spans for planned in running if planned_dtype(plan, planned) == dtype for spans in planned.asked]
-    return plan.engine.answer(plan.questions.of(asked), dtype, plan.model.name) if asked else {}
+    label = plan.model.name if plan.model.revision == "main" else f"{plan.model.name} ({plan.model.revision})"
+    return plan.engine.answer(plan.questions.of(asked), dtype, label) if asked else {}
 
 
 def _finish(plan: Plan, planned: PlannedTask, answers: Answers, start: float) -> TaskResult:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from collections import Counter
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Literal
 
 from babyeval.config import RunConfig
 from babyeval.data.archive import require_known_tasks
-from babyeval.data.lookup import DataSource, find_data, resolved_split
+from babyeval.data.lookup import DataSource, resolved_split
 from babyeval.errors import BabyevalError, DataError, DataMissing, MissingError, UsageError
 from babyeval.families import SpanTask
 from babyeval.models.checkpoint import Checkpoint
@@ -19,6 +18,7 @@ from babyeval.progress import Reporter
 from babyeval.protocols import EncodingPolicy, Protocol, get_protocols
 from babyeval.records import ModelInfo, TaskResult
 from babyeval.registry import resolve_tasks
+from babyeval.run.prepared import Prepared, Shared
 from babyeval.run.questions import AskedSpan, Questions
 from babyeval.scoring import SCORING_VERSION
 from babyeval.scoring.encode import Encoder
@@ -67,7 +67,8 @@ class Plan:
         backend: The backend's label in results; other maskings than the default are part of it.
         store: Where results go.
         engine: Answers the questions.
-        questions: All of them.
+        prepared: The items, read once for all checkpoints.
+        shared: What checkpoints share that turn texts into the same questions.
         tasks: One entry per task and protocol.
     """
 
@@ -77,16 +78,28 @@ class Plan:
     backend: str
     store: ResultStore
     engine: Engine
-    questions: Questions
+    prepared: Prepared
+    shared: Shared
     tasks: list[PlannedTask] = field(default_factory=list)
+
+    @property
+    def questions(self) -> Questions:
+        """The questions of its tasks, among them those of checkpoints before it."""
+        return self.shared.questions
 
     def running(self) -> list[PlannedTask]:
         """The tasks that have to be run."""
         return [planned for planned in self.tasks if planned.state == "run"]
 
 
-def make_plan(config: RunConfig, checkpoint: Checkpoint, reporter: Reporter) -> Plan:
+def make_plan(config: RunConfig, checkpoint: Checkpoint, reporter: Reporter, prepared: Prepared | None = None) -> Plan:
     """Finds out everything that can be known without loading weights.
+
+    Args:
+        config: What to do.
+        checkpoint: The model.
+        reporter: Shows progress.
+        prepared: What was prepared for other checkpoints under this configuration.
 
     Raises:
         UsageError: A task is unknown, options contradict each other, or the model's name is
@@ -105,9 +118,12 @@ def make_plan(config: RunConfig, checkpoint: Checkpoint, reporter: Reporter) -> 
         store.require_writable()
     model = describe_model(config, checkpoint)
     store.require_same_model(model)
+    prepared = prepared or Prepared(config)
     engine = Engine(checkpoint, device=config.device, fresh=config.fresh, reporter=reporter)
+    shared = prepared.shared_by(checkpoint, engine.salt)
+    engine.tries = shared.tries
     label = checkpoint.backend if config.masking == "pll" else f"{checkpoint.backend}-{config.masking}"
-    plan = Plan(config, checkpoint, model, label, store, engine, Questions(engine.salt))
+    plan = Plan(config, checkpoint, model, label, store, engine, prepared, shared)
     for task in tasks:
         plan.tasks.extend(_plan_task(plan, task))
     return plan
@@ -122,6 +138,7 @@ def describe_model(config: RunConfig, checkpoint: Checkpoint) -> ModelInfo:
         revision=checkpoint.revision,
         commit=checkpoint.commit,
         digest=checkpoint.digest,
+        weights=checkpoint.weights,
         parameters=checkpoint.parameters,
         kind=kind_of(checkpoint.backend),
         condition=config.condition if config.condition is not None else training.get("condition"),
@@ -164,7 +181,7 @@ def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None
     config = plan.config
     for planned in wanted:  # fast may mean full
         planned.split = resolved_split(task.card, config.split) + (f"@{config.limit}" if config.limit else "")
-    source = find_data(task.card, task.home, config.split, config.data_dir, config.passwords)
+    source = plan.prepared.source(task)
     for planned in wanted:
         planned.source = source
         kept = _kept_record(plan, planned)
@@ -173,9 +190,8 @@ def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None
     todo = [planned for planned in wanted if planned.state == "run"]
     if not todo:
         return
-    items = task.items(source)
-    _require_ids(items)
-    asked: dict[EncodingPolicy, dict[str, list[AskedSpan]]] = {}
+    items = plan.prepared.items(task)
+    asked = plan.shared.asked.setdefault(task.card.name, {})
     for planned in todo:
         planned.items = _limited([item for item in items if task.keeps(item, planned.protocol)], config.limit)
         if not planned.items:
@@ -185,19 +201,8 @@ def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None
         policy = planned.protocol.encoding
         known = asked.setdefault(policy, {})
         new = [item for item in planned.items if item.id not in known]
-        known.update(zip((item.id for item in new), plan.questions.ask(new, _encoder(plan, policy)), strict=True))
+        known.update(zip((item.id for item in new), plan.questions.ask(task.encode(new, _encoder(plan, policy))), strict=True))
         planned.asked = [known[item.id] for item in planned.items]
-
-
-def _require_ids(items: list[Item]) -> None:
-    """Refuses a task whose ids do not tell its items apart: protocols share answers by them."""
-    for name, count in Counter(item.id for item in items).most_common(1):
-        if count == 1:
-            return
-        raise DataError(
-            f"The id '{name}' is given to {count} items.",
-            hint="A task's items need ids of their own: babyeval.families.number_equals adds an ordinal to equal ones.",
-        )
 
 
 def _encoder(plan: Plan, policy: EncodingPolicy) -> Encoder:

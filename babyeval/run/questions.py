@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from babyeval.scoring.encode import Encoder
-from babyeval.types import Item, Query, Row
+from babyeval.scoring.tokens import Encoded
+from babyeval.types import Query, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,12 @@ class Questions:
     salt: bytes
     queries: dict[bytes, Query] = field(default_factory=dict)
 
-    def ask(self, items: Sequence[Item], encoder: Encoder) -> list[list[AskedSpan]]:
-        """Adds the queries of items and returns, for each item, how to read its spans' answers."""
-        encoded = encoder.encode([span for item in items for span in item.spans])
+    def ask(self, encoded: Iterable[Sequence[Encoded]]) -> list[list[AskedSpan]]:
+        """Adds the queries of items, span by span, and returns, for each item, how to read its spans' answers."""
         asked: list[list[AskedSpan]] = []
-        for item in items:
+        for parts in encoded:
             spans = []
-            for _ in item.spans:
-                part = next(encoded)
+            for part in parts:
                 keys = tuple(query.key(self.salt) for query in part.queries)
                 for key, query in zip(keys, part.queries, strict=True):
                     self.queries.setdefault(key, query)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from babyeval.scoring.batching import Work
     from babyeval.scoring.model_view import ModelView
     from babyeval.scoring.trie import Trie
+    from babyeval.scoring.tries import Tries
 
 Dtype = Literal["float32", "bfloat16"]
 LogProbs = tuple[float, ...]
@@ -51,6 +52,7 @@ class Engine:
         salt: Part of each query's key: what the answer depends on besides model and precision.
         computations: How the rows came about, by precision.
         works: What the executor did, by precision; empty while no weights were needed.
+        tries: Tries built for other checkpoints that are asked the same; None to build anew.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Engine:
         self._views: dict[str, ModelView] = {}
         self._caches: dict[str, RowCache] = {}
         self.works: dict[str, Work] = {}
+        self.tries: Tries | None = None
         self._plain_because: str | None = None
         self._proven = (0, 0)  # longest input, and largest pack or longest decoder input, that the probes have seen
 
@@ -160,7 +163,7 @@ class Engine:
         keys, asked = list(queries), list(queries.values())
         base = self._view("float32")
         self._require_vocabulary(base, asked)
-        trie = build_trie(asked) if self.head == "causal" else None
+        trie = (self.tries.get(keys, asked) if self.tries else build_trie(asked)) if self.head == "causal" else None
         self._probe(base, asked, trie)
         view = self._view(dtype)
         view.split, view.pads, view.encodes_once = base.split, base.pads, base.encodes_once

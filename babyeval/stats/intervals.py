@@ -87,6 +87,27 @@ def _clustered_proportion(credits: Sequence[float], clusters: Sequence[str], mea
     return Estimate(mean, se, max(0.0, mean - half), min(1.0, mean + half), "clustered", n, count)
 
 
+def clustered_mean(values: Sequence[float], clusters: Sequence[str], level: float = 0.95) -> Estimate:
+    """Mean of any numbers with the clustered error, and t quantiles of C - 1 degrees of freedom for C clusters.
+
+    Example:
+        >>> estimate = clustered_mean([1.0, 2.0, 4.0], ["a", "b", "c"])
+        >>> round(estimate.value, 3), round(estimate.se, 3)
+        (2.333, 0.882)
+    """
+    n, count = len(values), len(set(clusters))
+    if n == 0:
+        return Estimate(None, None, None, None, "clustered", 0, 0, "no items")
+    mean = math.fsum(values) / n
+    if count == 1:
+        return Estimate(mean, None, None, None, "clustered", n, count, "one cluster has no standard error")
+    from scipy.stats import t
+
+    se = math.sqrt(_cluster_variance(values, clusters))
+    half = float(t.ppf((1 + level) / 2, count - 1)) * se
+    return Estimate(mean, se, mean - half, mean + half, "clustered", n, count)
+
+
 def stratified_macro_mean(
     values: Sequence[float],
     strata: Sequence[str],

@@ -5,18 +5,45 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from cli.support import Done, process
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+# huggingface_hub reads its variables when it is imported, so all steps run in one other process.
+DRIVER = """
+import json, os, sys, time
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from urllib.request import urlopen
+wait = time.sleep
+time.sleep = lambda seconds: wait(min(seconds, 0.02))  # no patience between attempts
+from babyeval.cli.main import main
+done = {}
+for name, arguments in json.loads(sys.argv[1]).items():
+    if name.startswith("/"):
+        urlopen(os.environ["HF_ENDPOINT"] + name).close()
+        wait(0.5)
+        continue
+    sys.argv = ["babyeval", *arguments]
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+    done[name] = (code or 0, out.getvalue(), err.getvalue())
+print("\\n" + json.dumps(done))
+"""
 
 
 class Hub(ThreadingHTTPServer):
-    """Serves models and data sets ``org/...``, each with the revisions ``main`` and ``v1``.
+    """Serves models and data sets ``org/...``, each with the revisions ``main`` and ``v1``, which are one, and further branches.
 
     ``org/gated`` shows its list but refuses its files, ``org/closed`` refuses both. Until ``/mend``
     is asked for, ``org/cut`` breaks off weights and every data file but the first, and
@@ -27,9 +54,11 @@ class Hub(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, branches: Mapping[str, Path]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.folder = folder
+        self.commits = {"main": COMMIT, "v1": COMMIT, **{name: hashlib.sha1(name.encode()).hexdigest() for name in branches}}  # noqa: S324
+        self.folders = {"main": folder, "v1": folder, COMMIT: folder, **branches}
+        self.folders |= {self.commits[name]: path for name, path in branches.items()}
         self.mended = False
         self.stopped = False
         self.given: list[str] = []
@@ -58,6 +87,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(self.server.given)
         elif parts[:1] == ["api"] and parts[1] in ("models", "datasets") and len(parts) == 6:
             self._listing("/".join(parts[2:4]), parts[4], parts[5])
+        elif parts[:2] == ["api", "models"] and parts[4:] == ["refs"]:
+            self._refs("/".join(parts[2:4]))
         elif len(file := parts[parts[0] == "datasets" :]) >= 5 and file[2] == "resolve":
             self._file("/".join(file[:2]), file[3], "/".join(file[4:]))
         else:
@@ -73,26 +104,33 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(401, "GatedRepo")
         elif not repository.startswith("org/") or repository == "org/absent":
             self._refuse(404, "RepoNotFound")
-        elif revision not in ("main", "v1", COMMIT):
+        elif revision not in self.server.folders:
             self._refuse(404, "RevisionNotFound")
         else:
             return True
         return False
 
+    def _refs(self, repository: str) -> None:
+        if self._known(repository, "main"):
+            about = [{"name": n, "ref": f"refs/heads/{n}", "targetCommit": c} for n, c in self.server.commits.items()]
+            self._json({"branches": about, "converts": [], "tags": []})
+
     def _listing(self, repository: str, kind: str, revision: str) -> None:
         if not self._known(repository, revision):
             return
-        paths = {p.relative_to(self.server.folder).as_posix(): p for p in sorted(self.server.folder.rglob("*")) if p.is_file()}
+        folder = self.server.folders[revision]
+        paths = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
         if kind == "tree":
             self.server.given.append(f"{repository}, list")
             self._json([{"type": "file", "path": n, "size": p.stat().st_size, "oid": _etag(p)} for n, p in paths.items()])
         else:
-            self._json({"id": repository, "sha": COMMIT, "siblings": [{"rfilename": name} for name in paths]})
+            sha = self.server.commits.get(revision, revision)
+            self._json({"id": repository, "sha": sha, "siblings": [{"rfilename": name} for name in paths]})
 
     def _file(self, repository: str, revision: str, name: str) -> None:
         if not self._known(repository, revision):
             return
-        path = self.server.folder / name
+        path = self.server.folders[revision] / name
         if repository == "org/gated":
             return self._refuse(403, "GatedRepo")
         if not path.is_file():
@@ -101,7 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
         if repository == "org/changed" and not self.server.mended:
             body = body[::-1]
         self.send_response(200)
-        for header, value in (("ETag", f'"{_etag(path)}"'), ("X-Repo-Commit", COMMIT), ("Content-Length", str(len(body)))):
+        commit = self.server.commits.get(revision, revision)
+        for header, value in (("ETag", f'"{_etag(path)}"'), ("X-Repo-Commit", commit), ("Content-Length", str(len(body)))):
             self.send_header(header, value)
         self.end_headers()
         if self.command == "HEAD":
@@ -136,9 +175,9 @@ def _etag(path: Path) -> str:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Hub]:
-    """Serves a folder's files under every repository's name."""
-    hub = Hub(folder)
+def serving(folder: Path, branches: Mapping[str, Path] | None = None) -> Iterator[Hub]:
+    """Serves a folder's files under every repository's name, and other folders' as its further branches."""
+    hub = Hub(folder, branches or {})
     thread = threading.Thread(target=hub.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
@@ -147,3 +186,11 @@ def serving(folder: Path) -> Iterator[Hub]:
         hub.shutdown()
         hub.server_close()
         thread.join(10)
+
+
+def ends_of(steps: Mapping[str, Sequence[str]], hub: Hub, place: Path) -> dict[str, Done]:
+    """Runs commands one after the other in one other process; a step like ``/mend`` is asked of the hub."""
+    env = {"HF_ENDPOINT": hub.url, "HF_HOME": str(place / "home"), "NO_PROXY": "127.0.0.1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    done = process(json.dumps(steps), cwd=place, env=env, python=("-c", DRIVER))
+    assert done.code == 0, done.err
+    return {name: Done(*end) for name, end in json.loads(done.out.splitlines()[-1]).items()}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import pytest
 
-from cli.hub import COMMIT, serving
-from cli.support import Done, assert_refused, process
+from cli.hub import COMMIT, ends_of, serving
+from cli.support import Done, assert_refused
 
 RUN = ("run", "--split", "mini", "--tasks", "blimp", "--limit", "8", "--json")
 STEPS = {
@@ -29,31 +28,6 @@ STEPS = {
     "no network": (*RUN, "--model", "org/unseen"),
     "no network, cached": (*RUN, "--model", "org/tiny@v1"),
 }
-# huggingface_hub reads its variables when it is imported, so all steps run in one other process.
-DRIVER = """
-import json, os, sys, time
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
-from urllib.request import urlopen
-wait = time.sleep
-time.sleep = lambda seconds: wait(min(seconds, 0.02))  # no patience between attempts
-from babyeval.cli.main import main
-done = {}
-for name, arguments in json.loads(sys.argv[1]).items():
-    if name.startswith("/"):
-        urlopen(os.environ["HF_ENDPOINT"] + name).close()
-        wait(0.5)
-        continue
-    sys.argv = ["babyeval", *arguments]
-    out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-    done[name] = (code or 0, out.getvalue(), err.getvalue())
-print("\\n" + json.dumps(done))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +38,7 @@ def seen(tiny, tmp_path_factory):
     for name in ("optimizer.pt", "pytorch_model.bin", "modeling_own.py", "README.md"):
         (folder / name).write_text("not wanted")
     with serving(folder) as hub:
-        env = {"HF_ENDPOINT": hub.url, "HF_HOME": str(place / "home"), "NO_PROXY": "127.0.0.1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-        done = process(json.dumps(STEPS), cwd=place, env=env, python=("-c", DRIVER))
-    assert done.code == 0, done.err
-    return {name: Done(*end) for name, end in json.loads(done.out.splitlines()[-1]).items()}, hub.given
+        return ends_of(STEPS, hub, place), hub.given
 
 
 def model_of(done: Done) -> dict:

@@ -77,7 +77,7 @@ def test_2026_leaves_null_what_is_missing_and_says_what_makes_it(results, data, 
     assert sum(line.startswith("Left null: ") for line in lines) == 6
     assert "Left null: comps: not evaluated." in lines
     run, bring = (line for line in lines if line.startswith("What next: "))
-    assert "babyeval run --model guesser=models/guesser --tasks comps --protocol babylm-2026 --out" in run
+    assert "babyeval run --model guesser=models/guesser --tasks comps,reading --protocol babylm-2026 --out" in run
     assert "babyeval import PATH --protocol babylm-2026 --model guesser --out" in bring
     assert all(f" --data-dir {data} (" in line for line in (run, bring))
 
@@ -237,7 +237,7 @@ def test_failed_record_says_why_it_is_missing(results, data, tmp_path):
     done = inside("export", results["babylm-2026"], "--format", "babylm-2026", "--data-dir", data, cwd=tmp_path)
     assert "ewok" in validate(exported(done), "babylm-2026", data)
     assert "Left null: ewok: failed: The model gives NaN." in done.err
-    assert "--tasks ewok --protocol" in done.err
+    assert "--tasks ewok,reading --protocol" in done.err
 
 
 def test_file_is_replaced_whole_or_not_at_all(results, data, tmp_path, monkeypatch):

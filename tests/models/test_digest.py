@@ -11,7 +11,7 @@ import torch
 from tiny import make_model, make_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel
 
-from babyeval.models.digest import folder_digest, loaded_digest, parameter_count, weight_files
+from babyeval.models.digest import folder_digest, loaded_digest, parameter_count, tokenizer_digest, weight_files
 
 
 @pytest.fixture
@@ -135,3 +135,14 @@ def test_a_loaded_model_may_be_in_half_precision():
     model = make_model("gpt2", tokenizer)
     before = loaded_digest(model, tokenizer)
     assert loaded_digest(model.to(torch.bfloat16), tokenizer) != before
+
+
+def test_tokenizers_are_told_apart_by_what_they_make_of_texts():
+    digests = {kind: tokenizer_digest(make_tokenizer(kind)) for kind in ("none", "eos", "bos", "bos_eos")}
+    assert len(set(digests.values())) == 4
+    same = make_tokenizer("bos")
+    same.backend_tokenizer.enable_truncation(5)
+    same.backend_tokenizer.enable_padding()
+    assert tokenizer_digest(same) == digests["bos"], "scoring switches both off"
+    same.add_tokens(["unbelievable"])
+    assert tokenizer_digest(same) != digests["bos"]

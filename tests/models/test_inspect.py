@@ -71,6 +71,21 @@ def test_the_facts_of_an_encoder_decoder(kind, architecture, backend, words):
     assert not found.unusable
 
 
+@pytest.mark.parametrize(
+    ("kind", "architecture", "said", "unsaid"),
+    [
+        ("bos", "gpt2", "(D11)", "(D10)"),
+        ("bos_eos", "gpt2", "behind </s> (D10)", "no such text"),
+        ("cls_sep", "gpt2", "behind [SEP] (D10)", "(D11)"),
+        ("cls_sep", "bert", "the right ones", "(D10)"),
+    ],
+)
+def test_what_the_official_reading_scores_ask_for_is_said(kind, architecture, said, unsaid):
+    words = looked(kind, architecture).facts["words"]
+    assert said in words
+    assert unsaid not in words
+
+
 def test_a_decoder_without_anything_to_begin_with_is_noticed():
     tokenizer = make_tokenizer("bart")
     tokenizer.bos_token = tokenizer.mask_token = None

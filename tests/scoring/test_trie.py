@@ -7,8 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from babyeval.scoring import trie
 from babyeval.scoring.causal import ancestor_mask
 from babyeval.scoring.trie import PACK_NODES, Pack, build_trie, common_prefix
+from babyeval.scoring.tries import Tries
 from babyeval.types import Query, Read
 
 PATHS = st.lists(st.integers(0, 2), min_size=1, max_size=9).map(tuple)
@@ -129,3 +131,29 @@ def test_common_prefix_of_a_path_and_its_extension(length):
     path = tuple(range(length))
     assert common_prefix(path, (*path, 99)) == length
     assert common_prefix((*path, 98), (*path, 99)) == length
+
+
+def test_equal_questions_in_equal_order_are_sorted_once(monkeypatch):
+    built = []
+    monkeypatch.setattr(trie, "build_trie", lambda queries: built.append(1) or build_trie(queries))
+    queries = [Query((1, 2, n), (Read(2, 9),)) for n in range(5)]
+    keys = [query.key() for query in queries]
+    kept = Tries()
+    first = kept.get(keys, queries)
+    assert kept.get(list(keys), list(queries)) is first
+    assert len(built) == 1
+    turned = kept.get(keys[::-1], queries[::-1])  # a trie names its queries by their places
+    assert [pack.queries for pack in turned.packs] != [pack.queries for pack in first.packs]
+    assert len(built) == 2
+
+
+def test_the_largest_tries_are_kept():
+    kept = Tries()
+    sets = [[Query((n, *range(size)), (Read(0, 9),)) for n in range(3)] for size in (9, 2, 5)]
+    large, small, middle = ([query.key() for query in queries] for queries in sets)
+    tries_ = [kept.get(keys, queries) for keys, queries in zip((large, small, middle), sets, strict=True)]
+    assert kept.get(large, sets[0]) is tries_[0]
+    assert kept.get(middle, sets[2]) is tries_[2]
+    again = kept.get(small, sets[1])
+    assert again is not tries_[1]
+    assert again.nodes == tries_[1].nodes

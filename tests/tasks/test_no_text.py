@@ -20,7 +20,7 @@ def texts_of(item: Item) -> set[str]:
     return {part for part in parts if len(part) > 8}
 
 
-@pytest.mark.parametrize("name", [*RANKED, *RATED])
+@pytest.mark.parametrize("name", [*RANKED, *RATED, "reading"])
 def test_no_text_stands_in_a_record(name, tiny_folder, tmp_path):
     task = get_task(name)
     (result,) = babyeval.evaluate(

@@ -1,0 +1,144 @@
+"""babyeval surprisal: per word and per token, of any text."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Text = str | None
+
+
+def surprisal(
+    model: Annotated[str, typer.Option(help=r"[NAME=]PATH_OR_ID\[@REV]")],
+    text: Annotated[str, typer.Option(help="UTF-8 file with one text per line; - reads standard input.")],
+    out: Annotated[Path | None, typer.Option(help="FILE.csv or FILE.parquet. Default: CSV on stdout.")] = None,
+    unit: Annotated[str, typer.Option(help="One row per word or per token.")] = "word",
+    backend: Annotated[Text, typer.Option(help="auto, causal, mlm, mntp, enc-dec-mask or enc-dec-prefix. Default: auto.")] = None,
+    masking: Annotated[Text, typer.Option(help="For masked models: pll or word-l2r. Default: pll.")] = None,
+    dtype: Annotated[str, typer.Option(help="Always float32: surprisals are values, not decisions.")] = "float32",
+    device: Annotated[Text, typer.Option(help="auto, cpu or cuda. Default: auto.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing from the Hub.")] = False,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that the checkpoint brings.")
+    ] = False,
+    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Load weights stored in PyTorch's own format.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a summary, and without --out the rows, as JSON.")] = False,
+) -> None:
+    """Surprisal in nats of each word, or token, of a text file.
+
+    Started again, it computes only what is missing.
+
+    Example: babyeval surprisal --model my-model --text stories.txt --out stories.csv
+    """
+    from babyeval.progress import reporter
+    from babyeval.texts.read import read_lines
+    from babyeval.texts.surprisal import surprisal as score
+
+    if out is not None:
+        _require_target(out)
+    options = {
+        "backend": backend, "masking": masking, "dtype": dtype, "device": device, "offline": offline or None,
+        "trust_remote_code": trust_remote_code or None, "allow_pickle": allow_pickle or None,
+    }  # fmt: skip
+    table = score(model, read_lines(text), unit=unit, reporter=reporter(), **options)  # type: ignore[arg-type]
+    if out is not None:
+        _write(table, out)
+    if json:
+        from babyeval.cli import render
+
+        render.print_json({**_summary(table), "out": str(out) if out else None, **({} if out else {"rows": _plain(table)})})
+    elif out is None:
+        _print_csv(table)
+    for line in _remarks(table, out):
+        print(line, file=sys.stderr)
+
+
+def _require_target(out: Path) -> None:
+    """Finds out before the work whether the table can be written."""
+    from babyeval.errors import UsageError
+    from babyeval.store import ResultStore
+
+    if out.is_dir():
+        raise UsageError("A table needs the name of a file.", where=str(out), hint=f"For example --out {out / 'surprisal.csv'}.")
+    if out.suffix.lower() not in (".csv", ".parquet"):
+        raise UsageError(
+            f"The ending '{out.suffix}' says no format." if out.suffix else "The name has no ending, which says the format.",
+            where=str(out), hint="End it in .csv or .parquet.",
+        )  # fmt: skip
+    ResultStore(out.parent).require_writable()
+
+
+def _write(table: pd.DataFrame, out: Path) -> None:
+    from babyeval.errors import disk_error
+    from babyeval.store import atomic_path
+
+    try:
+        with atomic_path(out) as draft:
+            if out.suffix.lower() == ".csv":
+                table.to_csv(draft, index=False, lineterminator="\n", encoding="utf-8")
+            else:
+                table.to_parquet(draft, index=False)
+    except OSError as error:
+        raise disk_error(error, str(out)) from error
+
+
+def _print_csv(table: pd.DataFrame) -> None:
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure:
+        reconfigure(encoding="utf-8", newline="")  # data, whatever the terminal's alphabet
+    try:
+        table.to_csv(sys.stdout, index=False, lineterminator="\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _summary(table: pd.DataFrame) -> dict[str, Any]:
+    """What the table comes to, as plain data."""
+    defined = table["surprisal"].dropna()
+    return {
+        **{str(key): value for key, value in table.attrs.items()},
+        "lines": int(table["line"].nunique()),
+        "rows_total": len(table),
+        "undefined": len(table) - len(defined),
+        "straddling": int(table["straddles"].sum()),
+        "truncated": int(table["truncated"].sum()),
+        "unknown": int((table["unknown"] > 0).sum()),
+        "mean_surprisal": _finite(float(defined.mean())) if len(defined) else None,
+    }
+
+
+def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    return [{**row, "surprisal": _finite(row["surprisal"])} for row in rows]
+
+
+def _finite(value: float) -> float | None:
+    """JSON knows neither NaN nor infinity."""
+    return value if math.isfinite(value) else None
+
+
+def _remarks(table: pd.DataFrame, out: Path | None) -> list[str]:
+    """What a reader of the numbers must know."""
+    facts = _summary(table)
+    unit = facts["unit"]
+    mean = "undefined" if facts["mean_surprisal"] is None else f"{facts['mean_surprisal']:.3f} nats per {unit}"
+    said = {
+        "undefined": "have no surprisal; the column 'note' says why",
+        "straddling": "share a token with another word (straddles)" if unit == "word" else "reach over several words (straddles)",
+        "truncated": "lack context that did not fit the model's window (truncated)",
+        "unknown": "hold what the vocabulary does not know (unknown)",
+    }
+    lines = [
+        f"{f'Wrote {out}: ' if out else ''}{facts['rows_total']:,} {unit}s in {facts['lines']:,} lines, mean surprisal {mean}; "
+        f"'{facts['model']}' scored as {facts['backend']}{'' if facts['masking'] == 'pll' else ', ' + facts['masking']}."
+    ]
+    return lines + [f"{facts[key]:,} {unit}s {what}." for key, what in said.items() if facts[key]]

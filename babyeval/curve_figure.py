@@ -1,0 +1,101 @@
+"""The figure of learning curves: score against words seen, with intervals and chance."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from babyeval.curve import Curve
+from babyeval.errors import UsageError, disk_error
+from babyeval.models.naming import short_count
+from babyeval.store import atomic_path
+
+FORMATS = ("svg", "png", "pdf")
+
+
+def figure_format(path: Path) -> str:
+    """The format that a file's ending names.
+
+    Raises:
+        UsageError: It names none.
+    """
+    ending = path.suffix.lower().removeprefix(".")
+    if ending not in FORMATS:
+        raise UsageError(f"'{path}' does not say which format the figure has.", hint=f"End its name in .{', .'.join(FORMATS)}.")
+    return ending
+
+
+def write_figure(curve: Curve, path: Path) -> None:
+    """Draws the curves and writes them whole or not at all.
+
+    Args:
+        curve: What to draw; points without a value are left out.
+        path: Where to; the ending says which format.
+
+    Raises:
+        UsageError: The ending names no format, or no point has a value.
+        MissingError: The file cannot be written.
+    """
+    kind = figure_format(path)
+    points = [point for point in curve.points if point.score.value is not None]
+    if not points:
+        raise UsageError("There is nothing to draw: no score has a value.", hint="'babyeval results curve --json' says why.")
+    import matplotlib as mpl
+    import seaborn as sns
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    with mpl.rc_context({**sns.axes_style("whitegrid"), "svg.hashsalt": "babyeval", "svg.fonttype": "none"}):
+        figure = Figure(figsize=(7, 4.5), layout="constrained")
+        axes = figure.subplots()
+        lines = list(dict.fromkeys(point.line for point in points))
+        colors = dict(zip(lines, sns.color_palette("colorblind", len(lines)), strict=True))
+        for line in lines:
+            mine = [point for point in points if point.line == line]
+            words, values = [point.words_seen for point in mine], [point.score.value for point in mine]
+            sns.lineplot(x=words, y=values, ax=axes, color=colors[line], marker="o", label=line, errorbar=None)
+            # Where an interval is undefined the band has a gap: NaN.
+            low, high = (
+                [math.nan if end is None else end for end in ends]
+                for ends in ([point.score.ci_low for point in mine], [point.score.ci_high for point in mine])
+            )
+            axes.fill_between(words, low, high, color=colors[line], alpha=0.2, linewidth=0)
+        for chance in sorted({point.score.chance for point in points if point.score.chance is not None}):
+            axes.axhline(chance, color="0.4", linestyle=":", label="chance")
+        ticks = sorted({point.words_seen for point in points})
+        if ticks[0] > 0:
+            axes.set_xscale("log")
+        else:  # an untrained checkpoint has no place on a logarithmic axis
+            axes.set_xscale("symlog", linthresh=next((count for count in ticks if count), 1))
+        axes.xaxis.set_major_locator(FixedLocator(_spread(ticks)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(round(value))))
+        score = points[0].score
+        axes.set(xlabel="words seen", ylabel=f"{score.metric} ({score.unit})", title=_title(curve))
+        axes.legend(frameon=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(path) as draft:
+                figure.savefig(draft, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None)
+        except OSError as error:
+            raise disk_error(error, str(path)) from error
+
+
+def _title(curve: Curve) -> str:
+    level = next((point.score.ci_level for point in curve.points), 0.95)
+    return f"{curve.task}, {curve.split} split, protocol {curve.protocol}\nband: {level:.0%} interval"
+
+
+def _spread(ticks: list[int], most: int = 9) -> list[int]:
+    """The ticks that have room for a label on a logarithmic axis.
+
+    Example:
+        >>> _spread([0, 10, 11, 12, 20, 1000], most=9)
+        [0, 10, 20, 1000]
+    """
+    positive = [tick for tick in ticks if tick > 0]
+    kept = [tick for tick in ticks if tick <= 0] + positive[:1]
+    for tick in positive[1:]:
+        if math.log(tick / kept[-1]) >= math.log(positive[-1] / positive[0]) / most:
+            kept.append(tick)
+    return kept
