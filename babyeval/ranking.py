@@ -40,6 +40,10 @@ def all_against_gold(item: Item) -> tuple[Contest, ...]:
     return (Contest(tuple(range(len(item.spans))), int(item.gold)),)
 
 
+def _all_items(_: Item) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Criterion:
     """One way to turn an item's rows into a credit.
@@ -50,7 +54,7 @@ class Criterion:
             tokens, or its number of characters.
         contests: The contests of an item; its credit is the mean over them.
         all_of: The item earns its credit only if every contest is won.
-        applies: Which items the score is about.
+        applies: Which items the score is about; the first criterion's is about all (see `RankingTask.keeps`).
         chance: Expected score of a guessing model in percent; None takes the card's.
     """
 
@@ -58,7 +62,7 @@ class Criterion:
     norm: Norm = "sum"
     contests: Callable[[Item], tuple[Contest, ...]] = all_against_gold
     all_of: bool = False
-    applies: Callable[[Item], bool] = lambda _: True
+    applies: Callable[[Item], bool] = _all_items
     chance: float | None = None
 
     def __post_init__(self) -> None:
@@ -104,6 +108,11 @@ class RankingTask(LineTask):
         self._keeps = keeps
         for protocol in map(PROTOCOLS.__getitem__, card.protocols):
             metrics = [criterion.metric for criterion in criteria(protocol)]
+            if any(criterion.applies is not _all_items for criterion in criteria(protocol)[:1]):
+                raise UsageError(
+                    f"The first criterion of '{card.name}' applies to some items only.",
+                    hint="Leave items out by 'keeps', or make it a further criterion.",
+                )
             if metrics[:1] != [card.metric] or len(set(metrics)) < len(metrics):
                 raise UsageError(
                     f"The criteria of '{card.name}' under {protocol.name} are called {', '.join(metrics) or 'nothing'}.",

@@ -18,6 +18,7 @@ from babyeval.data.checksums import read_lock
 from babyeval.errors import DataMissing, UsageError
 
 Split = Literal["full", "fast", "mini"]
+_HERE = Path("evaluation_data")  # in the working folder
 TRY_MINI = "Or try '--split mini', which needs no download."
 
 
@@ -104,7 +105,7 @@ def data_roots(data_dir: Path | None) -> list[Path]:
     """
     named = _named(data_dir)
     roots = [named, named / "evaluation_data"] if named is not None else []
-    return [*roots, *([Path("evaluation_data")] if data_dir is None else []), fetched_root()]
+    return [*roots, *([_HERE] if data_dir is None else []), fetched_root()]
 
 
 def _named(data_dir: Path | None) -> Path | None:
@@ -169,7 +170,7 @@ def find_data(
     raise DataMissing(
         f"The data of '{card.name}' ({known_split}) is not here.",
         where=f"looked for {wanted}{f' or {spec.archive}' if spec.archive else ''} in "
-        + " and ".join(map(str, roots))
+        + " and ".join(f"{root}{' (no such folder)' if root == _HERE and not root.is_dir() else ''}" for root in roots)
         + "".join(incomplete),
         hint=_how_to_get(card, known_split),
     )

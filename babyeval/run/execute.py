@@ -98,11 +98,11 @@ def items_table(planned: PlannedTask, rows: Rows, outcomes: Sequence[Outcome]) -
         "unscored": [sum(row.unscored for row in answers) for answers in rows],
     }
     further: dict[str, list[Any]] = {name: [outcome.variants[name] for outcome in outcomes] for name in outcomes[0].variants}
-    for key in dict.fromkeys(key for item in planned.items for key in item.meta):
-        further.setdefault(key, [item.meta.get(key) for item in planned.items])
-    if taken := sorted(further.keys() & columns.keys()):
+    named = dict.fromkeys(key for item in planned.items for key in item.meta)
+    keys = {key: [item.meta.get(key) for item in planned.items] for key in named}
+    if taken := sorted((further.keys() & columns.keys()) | (keys.keys() & (columns.keys() | further.keys()))):
         raise UsageError(f"A metric or an item's key is named like a column of the table: {', '.join(taken)}.", hint="Rename it.")
-    return pd.DataFrame({**columns, **further})
+    return pd.DataFrame({**columns, **further, **keys})
 
 
 def _counts(rows: Rows, outcomes: Sequence[Outcome]) -> Counts:

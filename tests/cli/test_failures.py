@@ -109,7 +109,7 @@ def test_truncated_file_is_told_from_a_wrong_line(tiny, data, tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     done, results = run(tiny, data, tmp_path)
     assert done.code == 1
-    for word in (f"{path}, line 4", "may be truncated", "What next: Get the file again"):
+    for word in (f"{path}, line 4", "may be truncated", "What next: Mend the line, or get the file again"):
         assert word in results["blimp"]["error"]
 
 

@@ -1,0 +1,38 @@
+"""Every built-in task's bundled split can be asked of every kind of model."""
+
+from __future__ import annotations
+
+import pytest
+
+import babyeval
+from babyeval.protocols import PROTOCOLS
+from babyeval.registry import get_task, list_tasks
+
+KINDS = [
+    ("gpt2", "bos_eos", "causal"),
+    ("t5", "t5", "enc-dec-prefix"),
+    ("bart", "bart", "enc-dec-prefix"),
+    *(
+        pytest.param(*kind, marks=pytest.mark.slow)  # one input for each token
+        for kind in [
+            ("bert", "cls_sep", "mlm"),
+            ("roberta", "bos_eos", "mntp"),
+            ("t5", "t5", "enc-dec-mask"),
+            ("bart", "bart", "enc-dec-mask"),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize(("architecture", "kind", "backend"), KINDS)
+def test_every_mini_split_is_done(architecture, kind, backend, tiny_folder, tmp_path):
+    folder = tiny_folder(architecture, kind, positions=192)
+    tasks = [listing.name for listing in list_tasks() if listing.origin == "babyeval"]
+    results = babyeval.evaluate(folder, tasks, split="mini", protocol="all", backend=backend, out=tmp_path)
+    assert len(results) == len(tasks) * len(PROTOCOLS)
+    for result in results:
+        defined = result.protocol in get_task(result.task.name).card.protocols
+        assert result.status == ("done" if defined else "not_applicable"), result.error
+        if defined:
+            assert result.headline.value is not None
+            assert result.counts.items == result.headline.n > 0
