@@ -35,4 +35,4 @@ def test_every_mini_split_is_done(architecture, kind, backend, tiny_folder, tmp_
         assert result.status == ("done" if defined else "not_applicable"), result.error
         if defined:
             assert result.headline.value is not None
-            assert result.counts.items == result.headline.n > 0
+            assert result.counts.items >= result.headline.n > 0  # a regression leaves out incomplete rows
