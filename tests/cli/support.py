@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import struct
 import subprocess
@@ -75,7 +77,10 @@ def started_slowly(*args: object, cwd: Path, env: Mapping[str, str] | None = Non
     """Starts babyeval as a slow process that logs its batches to ``cwd / "puts"``."""
     given = environment(cwd, {"PUT_LOG": str(cwd / "puts"), **(env or {})})
     command = [sys.executable, "-c", SLOWLY, *map(str, args)]
-    return subprocess.Popen(command, cwd=cwd, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=cwd, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
 
 
 def batches(cwd: Path) -> list[list[str]]:

@@ -61,7 +61,7 @@ def limited(size: int, *args: object, cwd: Path) -> Done:
 
 
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(tiny, unbroken, tmp_path):
-    running = started_slowly(*command(tiny, unbroken), cwd=tmp_path, env={"PUT_PAUSE": "1"})  # time to meet it on a busy machine
+    running = started_slowly(*command(tiny, unbroken), cwd=tmp_path)
     wait_for_batches(running, tmp_path, 3)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
