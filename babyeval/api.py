@@ -15,6 +15,7 @@ from babyeval.run.execute import execute
 from babyeval.run.plan import Plan, make_plan
 from babyeval.run.prepared import Prepared
 from babyeval.run.sweep import open_models, results_of_failure
+from babyeval.run.trajectory import add_trajectories
 from babyeval.store import ResultStore
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def evaluate(
         options: Fields of `babyeval.config.RunConfig`, for example ``split="mini"`` or ``out="results"``.
 
     Returns:
-        One result per task and protocol, in the tasks' order; failed and skipped ones say why.
+        One result per task and protocol, in the tasks' order; failed and skipped ones say why. Of a sweep those of
+        each checkpoint, then those over all of them.
 
     Raises:
         UsageError: An option is wrong, or the model cannot be scored.
@@ -87,7 +89,8 @@ def run_models(config: RunConfig, reporter: Reporter, on_plan: Callable[[Plan], 
                 raise
             reporter.note(f"{model.name} ({model.revision}) failed: {error}")
             results += results_of_failure(config, model, error)
-    return results
+    opened = [model for model in models if isinstance(model, Checkpoint)]
+    return results + add_trajectories(config, opened, results, reporter)
 
 
 def _run(

@@ -116,7 +116,7 @@ class TaskCard(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     title: str
     version: int = Field(ge=1)
-    family: Literal["ranking", "rating", "reading"]
+    family: Literal["ranking", "rating", "reading", "acquisition"]
     groups: tuple[str, ...]
     summary: str
     license: str

@@ -143,7 +143,8 @@ def learning_curve(
         MissingError: No record fits, or one does not say how many words its model has seen.
         UsageError: Protocol or split have to be chosen; or a record is damaged.
     """
-    done = [result for result in ResultStore(folder).results() if result.status == "done" and result.headlines]
+    stored = ResultStore(folder).results()
+    done = [result for result in stored if result.status == "done" and result.headlines and not result.checkpoints]
     left = selected(done, model=model, revisions=revisions, task=task, protocol=protocol, split=split, backend=backend)
     if protocol is None:
         protocol = _default_protocol(left)

@@ -20,9 +20,11 @@ from babyeval.errors import DataError, ModelError
 from babyeval.protocols import Protocol
 from babyeval.records import Score
 from babyeval.stats.aggregate import accuracy_scores
-from babyeval.types import Item, Outcome, Row
+from babyeval.types import Item, Outcome, Row, Snapshot
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from babyeval.scoring.encode import Encoder
     from babyeval.scoring.tokens import Encoded
 
@@ -37,11 +39,16 @@ class SpanTask(abc.ABC):
     Attributes:
         decides: True if only the sign of score differences counts, so that a score far from
             the decision boundary may be computed in bfloat16.
+        corrects_word_end: True if under ``robust`` it can add scores corrected for the end of words.
         headline_count: How many of the first scores are headlines.
         does: What it does with a model, for ``babyeval check``.
+        across: True if its number needs several checkpoints of one training run: scores of one
+            checkpoint are then only a part of it, and `trajectory` makes the number.
     """
 
     decides = False
+    across = False
+    corrects_word_end = False
     headline_count = 1
     does = "makes a score of its log-probabilities"
 
@@ -103,12 +110,48 @@ class SpanTask(abc.ABC):
         """
         return accuracy_scores(self.card, items, outcomes)
 
+    def has_nan(self, item: Item, answers: Sequence[Row], protocol: Protocol) -> bool:
+        """Whether a score is not a number.
+
+        Raises:
+            ModelError: The protocol refuses such scores (D2), or a candidate has no score at all.
+        """
+        totals = tuple(row.total for row in answers)
+        where = f"{self.card.name}, item {item.id}, candidate scores {totals}"
+        if not all(row.logprobs for row in answers):
+            raise ModelError(
+                "A candidate has no token that can be scored.",
+                where=where,
+                hint="The tokenizer gives too few tokens, or nothing to condition on: see 'babyeval check'.",
+            )
+        nan = any(map(math.isnan, totals))
+        if nan and protocol.nan == "error":
+            raise ModelError(
+                "The model gives NaN instead of a log-probability.",
+                where=where,
+                hint="The weights may be damaged or training may have diverged: 'babyeval check' looks at them.",
+            )
+        return nan
+
     def margins(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[tuple[float, ...]]:
         """Distance of each of an item's decisions from its boundary, in nats; needed where ``decides``.
 
         Every item has as many decisions as the next.
         """
         raise NotImplementedError(f"{type(self).__name__} decides nothing")
+
+    def trajectory(self, snapshots: Sequence[Snapshot], tokenizer: Any, protocol: Protocol) -> tuple[list[Score], pd.DataFrame]:
+        """The scores over several checkpoints, headlines first, and a table behind them; needed where ``across``.
+
+        Args:
+            snapshots: The checkpoints' records, by words seen.
+            tokenizer: The model's tokenizer.
+            protocol: How scores are formed.
+
+        Raises:
+            UsageError: There are too few checkpoints.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs one checkpoint only")
 
 
 Reader = Callable[[DataFile], Iterable[Record]]
@@ -170,29 +213,6 @@ class LineTask(SpanTask):
                         )
                     declared[name] = record.where
                 yield replace(item, place=f"{record.stem}, {record.where.rpartition(', ')[2]}")
-
-    def has_nan(self, item: Item, answers: Sequence[Row], protocol: Protocol) -> bool:
-        """Whether a score is not a number.
-
-        Raises:
-            ModelError: The protocol refuses such scores (D2), or a candidate has no score at all.
-        """
-        totals = tuple(row.total for row in answers)
-        where = f"{self.card.name}, item {item.id}, candidate scores {totals}"
-        if not all(row.logprobs for row in answers):
-            raise ModelError(
-                "A candidate has no token that can be scored.",
-                where=where,
-                hint="The tokenizer gives too few tokens, or nothing to condition on: see 'babyeval check'.",
-            )
-        nan = any(map(math.isnan, totals))
-        if nan and protocol.nan == "error":
-            raise ModelError(
-                "The model gives NaN instead of a log-probability.",
-                where=where,
-                hint="The weights may be damaged or training may have diverged: 'babyeval check' looks at them.",
-            )
-        return nan
 
 
 def number_equals(items: Iterable[Item]) -> list[Item]:

@@ -76,6 +76,15 @@ class ModelInfo(_Record):
     parent_digest: str | None = None
 
 
+class CheckpointRef(_Record):
+    """A checkpoint that a record over several of them is made from; digests prove that they differ (D36)."""
+
+    revision: str
+    words_seen: int | None
+    digest: str
+    weights: str | None
+
+
 class ItemsRef(_Record):
     """The table of per-item outcomes beside the record."""
 
@@ -160,6 +169,7 @@ class Provenance(_Record):
     scoring_version: int
     dtype: str
     masking: str
+    word_end: str = "plain"
     device: str | None
     attention: str | None
     tf32: bool
@@ -207,13 +217,18 @@ class ImportedFrom(_Record):
 
 
 class TaskResult(_Record):
-    """One task, one model, one split, one protocol."""
+    """One task, one model, one split, one protocol.
+
+    Of a task whose number needs several checkpoints there is a record for each of them, and one over all: its
+    ``checkpoints`` are listed, and its model's revision is the glob that chose them.
+    """
 
     schema_version: int = SCHEMA_VERSION
     status: Status
     error: str | None = None
     task: TaskCard
     model: ModelInfo
+    checkpoints: tuple[CheckpointRef, ...] = ()
     protocol: str
     split: str
     backend: str
@@ -240,8 +255,8 @@ class GroupHeadline(_Record):
         group: For example ``zero-shot``.
         protocol: Which protocol's list of tasks was averaged.
         value: The unweighted mean, null while a task is missing.
-        tasks: Tasks in the mean.
-        missing: Tasks that it lacks.
+        tasks: Numbers in the mean: a task's name, or ``task:subset`` for each of several headlines.
+        missing: Numbers that it lacks, named likewise.
         units: The units that it mixes.
     """
 

@@ -90,7 +90,8 @@ class ResultStore:
             MissingError: The disk is full or the folder may not be written; nothing half-written stays.
         """
         folder = self.folder_of(result)
-        self.require_same_model(result.model)  # another process may have begun since the plan was made
+        if not result.checkpoints:  # a record over several goes with them, and their own records are held to their digests
+            self.require_same_model(result.model)  # another process may have begun since the plan was made
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if items is not None:
@@ -119,6 +120,14 @@ class ResultStore:
         with contextlib.suppress(DamagedRecord):
             return self.read(path)
         return None
+
+    def over_checkpoints(self, model: str, task: str, split: str, backend: str, protocol: str) -> TaskResult | None:
+        """The record over the most checkpoints of this model, if there is one that can be read."""
+        found = []
+        for path in sorted((self.root / folder_name(model)).glob(f"*/{task}/{split}-{backend}/{protocol}/{RESULT_FILE}")):
+            with contextlib.suppress(DamagedRecord):
+                found.append(self.read(path))
+        return max((result for result in found if result.checkpoints), key=lambda result: len(result.checkpoints), default=None)
 
     def read(self, path: Path) -> TaskResult:
         """Reads one record.

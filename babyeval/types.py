@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +64,26 @@ class Query:
             salt: Whatever else the answer depends on (head, dtype, scoring version).
         """
         decoder = (-1,) if self.decoder_ids is None else (len(self.decoder_ids), *self.decoder_ids)
+        digest = hashlib.blake2b(digest_size=16, key=salt)
         numbers = [len(self.input_ids), *self.input_ids, *decoder]
         for number in chain.from_iterable(self.reads):
             if isinstance(number, int):
                 numbers.append(number)
             else:  # a set of targets: its size, told apart from an id by its sign
-                numbers += [-len(number) - 1, *number]
-        packed = struct.pack(f"<{len(numbers)}i", *numbers)
-        return hashlib.blake2b(packed, digest_size=16, key=salt).digest()
+                digest.update(_packed((*numbers, -len(number) - 1)) + _packed_set(number))
+                numbers = []
+        digest.update(_packed(numbers))
+        return digest.digest()
+
+
+def _packed(numbers: Sequence[int]) -> bytes:
+    return struct.pack(f"<{len(numbers)}i", *numbers)
+
+
+@lru_cache(maxsize=8)
+def _packed_set(targets: tuple[int, ...]) -> bytes:
+    """Half a vocabulary may be asked for at every word: it is packed once."""
+    return _packed(targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +151,16 @@ class Outcome:
     tied: int = 1
     nan: bool = False
     variants: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A checkpoint's part of a number that needs several of one training run.
+
+    Attributes:
+        words_seen: Words of training.
+        table: Its record's items.
+    """
+
+    words_seen: int
+    table: pd.DataFrame

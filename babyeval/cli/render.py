@@ -76,7 +76,7 @@ def _table_of_model(screen: Console, mine: Sequence[TaskResult]) -> Table:
 
 def _table_of_sweep(screen: Console, mine: Sequence[TaskResult]) -> Table:
     """Several revisions of one model in one table: task by task, in the order of training."""
-    models = list({result.model.revision: result.model for result in mine}.values())
+    models = list({result.model.revision: result.model for result in mine if not result.checkpoints}.values())
     twins = {name: group[0] for group in equal_weights((m.revision, m.weights) for m in models) for name in group[1:]}
     title = f"{mine[0].model.name}, {len(models)} revisions, scored as {_backends(mine)}"
     columns = ("task", "split", "protocol", "words seen", "revision", "score", "95% interval", "chance", "n", "status")
@@ -190,7 +190,7 @@ def _group_line(group: GroupHeadline, sweep: bool = False) -> str:
     revision = "" if sweep and group.value is None else f" ({group.revision})"
     label = f"{group.model}{revision}, {group.group} average ({group.protocol})"
     if group.value is not None:
-        return f"{label}: {group.value:.2f}, mean of {len(group.tasks)} tasks, unit {' and '.join(group.units)}"
+        return f"{label}: {group.value:.2f}, mean of {len(group.tasks)} numbers, unit {' and '.join(group.units)}"
     return f"{label}: not formed; {', '.join(group.missing)} missing"
 
 

@@ -28,16 +28,7 @@ def read_csv(file: DataFile | Path, columns: Iterable[str] = ()) -> Iterator[Rec
     """
     place, stem = str(file) if isinstance(file, Path) else file.place, file.stem
     with file.open("rb") if isinstance(file, Path) else file.open() as stream:
-        content = stream.read()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"The file is not UTF-8: byte {error.start} is {content[error.start]:#04x}.",
-            where=f"{place}, line {line}",
-            hint="Save it as UTF-8, or get it again from its source.",
-        ) from error
+        text = decode_utf8(stream.read(), place)
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(rows, [])
@@ -59,3 +50,24 @@ def read_csv(file: DataFile | Path, columns: Iterable[str] = ()) -> Iterator[Rec
             yield Record(dict(zip(header, cells, strict=True)), where, stem)
     except csv.Error as error:
         raise DataError(f"The file is not valid CSV ({error}).", where=f"{place}, line {rows.line_num}") from error
+
+
+def decode_utf8(content: bytes, place: str) -> str:
+    """The text of a whole file, without the byte order mark that some editors put in front.
+
+    Args:
+        content: The file's bytes.
+        place: Where it lies, for the message.
+
+    Raises:
+        DataError: It is not UTF-8; position and line are named.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"The file is not UTF-8: byte {error.start} is {content[error.start]:#04x}.",
+            where=f"{place}, line {line}",
+            hint="Save it as UTF-8, or get it again from its source.",
+        ) from error

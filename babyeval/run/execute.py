@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from babyeval.data.verify import departures
 from babyeval.errors import BabyevalError, MissingError, UsageError
-from babyeval.protocols import PROTOCOLS
-from babyeval.records import Counts, DataInfo, FileInfo, GroupHeadline, RunReport, TaskResult, Timing
-from babyeval.run.plan import Plan, PlannedTask, planned_dtype, unexpected
+from babyeval.records import Counts, DataInfo, FileInfo, RunReport, TaskResult, Timing
+from babyeval.run.groups import group_headlines
+from babyeval.run.plan import Plan, PlannedTask, planned_dtype, planned_word_end, unexpected
 from babyeval.run.precision import Answers, Rows, checked_rows, rows_of
 from babyeval.run.provenance import provenance
 from babyeval.scoring.engine import Dtype
@@ -54,6 +54,8 @@ def _finish(plan: Plan, planned: PlannedTask, answers: Answers, start: float) ->
             rows = rows_of(planned, answers)
         outcomes = planned.task.outcomes(planned.items, rows, planned.protocol)
         scores = planned.task.scores(planned.items, outcomes, planned.protocol)
+        if planned_word_end(plan, planned) == "corrected":  # what is counted is the words, as without the correction
+            rows = [answers[: len(item.spans)] for item, answers in zip(planned.items, rows, strict=True)]
         table = items_table(planned, rows, outcomes)
     except BabyevalError as error:
         return _record_failure(plan, planned, error)
@@ -154,52 +156,6 @@ def _record_failure(plan: Plan, planned: PlannedTask, error: BabyevalError) -> T
     result = TaskResult(**_identity(plan, planned), status="failed", error=str(error))
     old = plan.store.find(plan.model, planned.task.card.name, planned.split, plan.backend, planned.protocol.name)
     return result if old is not None and old.status == "done" else plan.store.write(result, None)
-
-
-def group_headlines(groups: Sequence[str], results: Sequence[TaskResult]) -> list[GroupHeadline]:
-    """The official macro averages of the groups that were asked for.
-
-    A plug-in's task never enters them; an average that lacks a task is null and says which.
-    Mini and limited splits have no official average.
-    """
-    results = [result for result in results if result.split in ("full", "fast")]
-    wanted = [group for group in ("zero-shot", "finetune") if group in groups or "all" in groups]
-    headlines = []
-    for key in dict.fromkeys(map(_ranked_as, results)):
-        model, revision, backend, protocol = key
-        scores = {
-            result.task.name: result.headline
-            for result in results
-            if _ranked_as(result) == key and result.headline and result.headline.value is not None
-        }
-        for group in wanted:
-            names = PROTOCOLS[protocol].macro[group]
-            present = [scores[name] for name in names if name in scores]
-            missing = tuple(name for name in names if name not in scores)
-            # The official averages take a correlation times 100, as if it were a percentage (statistics.md, section 8).
-            values = [
-                score.value * (100 if score.unit == "correlation" else 1)
-                for score in present
-                if score is not None and score.value is not None
-            ]
-            headlines.append(
-                GroupHeadline(
-                    group=group,
-                    model=model,
-                    revision=revision,
-                    backend=backend,
-                    protocol=protocol,
-                    value=sum(values) / len(values) if values and not missing else None,
-                    tasks=tuple(name for name in names if name in scores),
-                    missing=missing,
-                    units=tuple(dict.fromkeys(score.unit for score in present if score is not None)),
-                )
-            )
-    return headlines
-
-
-def _ranked_as(result: TaskResult) -> tuple[str, str, str, str]:
-    return result.model.name, result.model.revision, result.backend, result.protocol
 
 
 def exit_code(states: Collection[str]) -> int:

@@ -23,6 +23,7 @@ from babyeval.run.questions import AskedSpan, Questions
 from babyeval.scoring import SCORING_VERSION
 from babyeval.scoring.encode import Encoder
 from babyeval.scoring.engine import Dtype, Engine
+from babyeval.scoring.word_end import WordEnd, WordEnds, word_ends
 from babyeval.store import ResultStore
 from babyeval.types import Item
 
@@ -69,6 +70,7 @@ class Plan:
         engine: Answers the questions.
         prepared: The items, read once for all checkpoints.
         shared: What checkpoints share that turn texts into the same questions.
+        ends: Ids that end a word, if word ends are corrected for.
         tasks: One entry per task and protocol.
     """
 
@@ -80,6 +82,7 @@ class Plan:
     engine: Engine
     prepared: Prepared
     shared: Shared
+    ends: WordEnds | None = None
     tasks: list[PlannedTask] = field(default_factory=list)
 
     @property
@@ -113,6 +116,7 @@ def make_plan(config: RunConfig, checkpoint: Checkpoint, reporter: Reporter, pre
             f"--masking {config.masking} is for masked models, and '{checkpoint.name}' is scored as {checkpoint.backend}.",
             hint="Leave it out, or choose --backend mlm.",
         )
+    ends = word_ends(checkpoint) if config.word_end == "corrected" else None
     store = ResultStore(config.out)
     if not config.dry_run:
         store.require_writable()
@@ -123,9 +127,11 @@ def make_plan(config: RunConfig, checkpoint: Checkpoint, reporter: Reporter, pre
     shared = prepared.shared_by(checkpoint, engine.salt)
     engine.tries = shared.tries
     label = checkpoint.backend if config.masking == "pll" else f"{checkpoint.backend}-{config.masking}"
-    plan = Plan(config, checkpoint, model, label, store, engine, prepared, shared)
+    plan = Plan(config, checkpoint, model, label, store, engine, prepared, shared, ends)
     for task in tasks:
         plan.tasks.extend(_plan_task(plan, task))
+    if ends is not None and all(planned_word_end(plan, planned) == "plain" for planned in plan.tasks):
+        reporter.note("--word-end corrected adds nothing here: it is for tasks on surprisals of words (reading) under robust.")
     return plan
 
 
@@ -159,6 +165,8 @@ def _plan_task(plan: Plan, task: SpanTask) -> list[PlannedTask]:
         elif config.split == "fast" and "fast" not in task.card.data and not task.card.fast_falls_back:
             hint = "Take the full one: --split full."
             one.state, one.error = "not_applicable", UsageError(f"'{task.card.name}' has no fast set.", hint=hint)
+        elif task.across and config.revisions is None:
+            _look_for_sweep(plan, one)
     wanted = [one for one in planned if one.state == "run"]
     try:
         if wanted:
@@ -175,6 +183,19 @@ def _plan_task(plan: Plan, task: SpanTask) -> list[PlannedTask]:
     except Exception as error:  # a plug-in's own code may fail in any way
         _settle(wanted, "failed", unexpected(task.card.name, error))
     return planned
+
+
+def _look_for_sweep(plan: Plan, planned: PlannedTask) -> None:
+    """One checkpoint has no such number; an earlier sweep over the model's checkpoints may have."""
+    card, limit = planned.task.card, plan.config.limit
+    split = resolved_split(card, plan.config.split) + (f"@{limit}" if limit else "")
+    planned.split = split
+    planned.result = plan.store.over_checkpoints(plan.model.name, card.name, split, plan.backend, planned.protocol.name)
+    planned.state = "kept" if planned.result else "not_applicable"
+    planned.error = UsageError(
+        f"'{card.name}' needs several checkpoints of one training run.",
+        hint=f"Name them by a glob, such as --tasks {card.name} --revisions 'chck_*'.",
+    )
 
 
 def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None:
@@ -208,13 +229,18 @@ def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None
 def _encoder(plan: Plan, policy: EncodingPolicy) -> Encoder:
     checkpoint = plan.checkpoint
     return Encoder(
-        checkpoint.tokenizer, checkpoint.facts, checkpoint.backend, policy, checkpoint.window, plan.config.masking
+        checkpoint.tokenizer, checkpoint.facts, checkpoint.backend, policy, checkpoint.window, plan.config.masking, plan.ends
     )  # fmt: skip
 
 
 def planned_dtype(plan: Plan, planned: PlannedTask) -> Dtype:
     """The precision of a task's rows: values are always computed in float32, decisions may be rounded and checked."""
     return plan.config.dtype if planned.task.decides else "float32"
+
+
+def planned_word_end(plan: Plan, planned: PlannedTask) -> WordEnd:
+    """Whether a task's record holds values corrected for the word's end; the official protocols know no such thing."""
+    return plan.config.word_end if planned.task.corrects_word_end and planned.protocol.name == "robust" else "plain"
 
 
 def _limited(items: list[Item], limit: int | None) -> list[Item]:
@@ -241,6 +267,7 @@ def _kept_record(plan: Plan, planned: PlannedTask) -> TaskResult | None:
         and old.provenance.babyeval == version("babyeval")
         and old.provenance.scoring_version == SCORING_VERSION
         and old.provenance.dtype == planned_dtype(plan, planned)
+        and planned_word_end(plan, planned) in ("plain", old.provenance.word_end)
         and plan.store.items_whole(old)
     )
     return old if same else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,12 @@ from babyeval.progress import Quiet, Reporter
 from babyeval.protocols import PROTOCOLS
 from babyeval.scoring.encode import Encoder
 from babyeval.scoring.engine import Engine
-from babyeval.scoring.tokens import tokenize
+from babyeval.scoring.tokens import Encoded, tokenize
+from babyeval.scoring.word_end import WordEnds, word_ends
 from babyeval.texts.progress import OneBar
 from babyeval.texts.read import numbered_texts
 from babyeval.texts.table import UNITS, ScoredText, Unit, as_table, scored_text
+from babyeval.texts.word_end import ask_word_ends
 from babyeval.types import Span
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 # Texts are tokenised and answered in blocks of about so many model positions, so that memory stays small.
 _BLOCK_POSITIONS = 500_000
 _CHARACTERS_PER_TOKEN = 3
-_OPTIONS = ("backend", "masking", "device", "fresh", "offline", "trust_remote_code", "allow_pickle")
+_OPTIONS = ("backend", "masking", "word_end", "device", "fresh", "offline", "trust_remote_code", "allow_pickle")
 
 
 def surprisal(
@@ -56,7 +57,7 @@ def surprisal(
         tokenizer: The fast tokenizer of a loaded model.
         name: The name of a loaded model.
         reporter: Shows progress; silent by default.
-        options: ``backend``, ``masking``, ``device``, ``fresh``, ``offline``, ``trust_remote_code``
+        options: ``backend``, ``masking``, ``word_end``, ``device``, ``fresh``, ``offline``, ``trust_remote_code``
             and ``allow_pickle``, as for `babyeval.evaluate`.
 
     Returns:
@@ -65,6 +66,8 @@ def surprisal(
         ``truncated``, ``note``. For tokens: ``line``, ``word_index``, ``word``, ``token_index``, ``token``,
         ``token_id``, ``start``, ``end``, ``surprisal``, ``unknown``, ``straddles``, ``truncated``, ``note``.
         A surprisal that is undefined is NaN, and ``note`` says why. ``attrs`` say which model it was.
+        With ``word_end="corrected"`` words have ``surprisal_word_end`` too: the surprisal given that the word
+        before has ended, and up to the word's own end (Pimentel and Meister 2024).
 
     Raises:
         UsageError: An option is wrong, a text is no string, or the model cannot be scored.
@@ -76,15 +79,23 @@ def surprisal(
         >>> surprisal("tiny", ["The cat sat."])  # doctest: +SKIP
            line  word_index word  start  end  tokens  surprisal ...
     """
+    import pandas as pd
+
     if unit not in UNITS:
         raise UsageError(f"There is no unit '{unit}'.", hint=f"Choose {' or '.join(UNITS)}.")
     numbered = numbered_texts(texts)
     config = _config(str(model) if isinstance(model, str | Path) else "memory", options)
+    corrected = config.word_end == "corrected"
+    if corrected and unit == "token":
+        raise UsageError("--word-end corrected is about words: a token has no end.", hint="Leave it out, or take --unit word.")
     checkpoint = _opened(model, tokenizer, name, config)
-    table = as_table(chain.from_iterable(_score(checkpoint, numbered, config, reporter or Quiet())), unit)
+    ends = word_ends(checkpoint) if corrected else None
+    blocks = [as_table(block, unit) for block in _score(checkpoint, numbered, config, ends, reporter or Quiet())]
+    table = pd.concat([block for block in blocks if len(block)] or blocks[:1], ignore_index=True)  # an empty one has no types
     table.attrs = {
         "unit": unit, "model": checkpoint.name, "revision": checkpoint.revision, "digest": checkpoint.digest,
         "backend": checkpoint.backend, "masking": config.masking, "dtype": "float32",
+        **({"word_end": config.word_end} if corrected else {}),
     }  # fmt: skip
     return table
 
@@ -118,10 +129,12 @@ def _opened(model: Any, tokenizer: Any, name: str | None, config: RunConfig) -> 
 
 
 def _score(
-    checkpoint: Checkpoint, texts: Sequence[tuple[int, str]], config: RunConfig, reporter: Reporter
+    checkpoint: Checkpoint, texts: Sequence[tuple[int, str]], config: RunConfig, ends: WordEnds | None, reporter: Reporter
 ) -> Iterator[list[ScoredText]]:
     policy = PROTOCOLS["robust"].encoding
-    encoder = Encoder(checkpoint.tokenizer, checkpoint.facts, checkpoint.backend, policy, checkpoint.window, config.masking)
+    encoder = Encoder(
+        checkpoint.tokenizer, checkpoint.facts, checkpoint.backend, policy, checkpoint.window, config.masking, ends
+    )  # fmt: skip
     with reporter.bar(checkpoint.name, sum(len(text) for _, text in texts), "characters") as advance:
         bar = OneBar(reporter, advance)
         engine = Engine(checkpoint, device=config.device, fresh=config.fresh, reporter=bar)
@@ -153,10 +166,16 @@ def _score_block(engine: Engine, encoder: Encoder, block: Sequence[tuple[int, st
     texts = [text for _, text in block]
     spans = [Span(text) for text in texts]
     encoded = list(encoder.encode(spans))
-    queries = {query.key(engine.salt): query for part in encoded for query in part.queries}
+    tokenized = list(tokenize(encoder.tokenizer, texts))
+    ends = [ask_word_ends(span, tokens, encoder) if encoder.ends else None for span, tokens in zip(spans, tokenized, strict=True)]
+    parts = [*encoded, *(one.asked for one in ends if one is not None)]
+    queries = {query.key(engine.salt): query for part in parts for query in part.queries}
     answers = engine.answer(queries) if queries else {}
-    tokenized = tokenize(encoder.tokenizer, texts)
+
+    def values(part: Encoded) -> list[float]:
+        return [value for query in part.queries for value in answers[query.key(engine.salt)]]
+
     return [
-        scored_text(encoder, number, span, tokens, part, [v for q in part.queries for v in answers[q.key(engine.salt)]])
-        for (number, _), span, tokens, part in zip(block, spans, tokenized, encoded, strict=True)
+        scored_text(encoder, number, span, tokens, part, values(part), one.corrections(values(one.asked)) if one else None)
+        for (number, _), span, tokens, part, one in zip(block, spans, tokenized, encoded, ends, strict=True)
     ]

@@ -17,8 +17,8 @@ from babyeval.card import load_card
 from babyeval.errors import MissingError, ModelError, UsageError
 from babyeval.protocols import PROTOCOLS
 from babyeval.ranking import RankingTask, ranking_item
-from babyeval.records import Score, TaskResult, load_result
-from babyeval.run.execute import group_headlines, report
+from babyeval.records import TaskResult, load_result
+from babyeval.run.execute import report
 from babyeval.types import Span
 
 PAIRS = (
@@ -255,57 +255,6 @@ def test_word_masking_of_a_causal_model_is_refused(tiny_folder, tmp_path, add_ta
     add_task()
     with pytest.raises(UsageError, match="is for masked models"):
         run(tiny_folder("llama", "bos"), tmp_path, masking="word-l2r")
-
-
-def done(task: str, value: float | None, split: str = "full", protocol: str = "babylm-2025") -> TaskResult:
-    from babyeval.registry import get_task
-
-    card = get_task("blimp").card.model_copy(update={"name": task})
-    head = Score(
-        metric="accuracy", value=value, unit="percent", estimator="macro", n=1, n_clusters=1, se=None, se_method="none",
-        ci_low=None, ci_high=None, chance=50.0,
-    )  # fmt: skip
-    model = {"name": "m", "source": "m", "revision": "main", "digest": "d", "parameters": None, "kind": "causal"}
-    return TaskResult(status="done", task=card, model=model, protocol=protocol, split=split, backend="causal", headlines=(head,))
-
-
-def test_an_official_average_is_the_plain_mean_of_its_tasks():
-    names = PROTOCOLS["babylm-2025"].macro["zero-shot"]
-    results = [done(name, float(n)) for n, name in enumerate(names)] + [done("plug_in", 1000.0)]
-    (headline,) = group_headlines(["zero-shot"], results)
-    assert headline.value == pytest.approx(sum(range(len(names))) / len(names))
-    assert (headline.tasks, headline.missing, headline.group) == (names, (), "zero-shot")
-
-
-def test_an_average_that_lacks_a_task_is_null_and_names_it():
-    names = PROTOCOLS["babylm-2025"].macro["zero-shot"]
-    (headline,) = group_headlines(["zero-shot"], [done(name, 50.0) for name in names[1:]])
-    assert (headline.value, headline.missing) == (None, names[:1])
-    (undefined,) = group_headlines(["zero-shot"], [done(name, None if name == "wug_adj" else 50.0) for name in names])
-    assert (undefined.value, undefined.missing) == (None, ("wug_adj",))
-
-
-def test_a_correlation_enters_an_average_times_a_hundred():
-    """As the official averages take it; the record says that units are mixed (statistics.md, section 8)."""
-    names = PROTOCOLS["babylm-2025"].macro["zero-shot"]
-    results = []
-    for name in names:
-        result = done(name, 0.5 if name == "wug_adj" else -0.25 if name == "wug_past" else 60.0)
-        if name.startswith("wug"):
-            head = result.headlines[0].model_copy(update={"unit": "correlation", "metric": "spearman_rho"})
-            result = result.model_copy(update={"headlines": (head,)})
-        results.append(result)
-    (headline,) = group_headlines(["zero-shot"], results)
-    assert headline.value == pytest.approx((7 * 60 + 50 - 25) / 9)
-    assert headline.units == ("percent", "correlation")
-
-
-def test_mini_and_limited_splits_have_no_official_average():
-    names = PROTOCOLS["babylm-2025"].macro["zero-shot"]
-    for split in ("mini", "full@200"):
-        headlines = group_headlines(["zero-shot"], [done(name, 50.0, split) for name in names])
-        assert [headline.value for headline in headlines] in ([], [None])
-    assert group_headlines(["blimp"], [done(name, 50.0) for name in names]) == []
 
 
 def test_a_key_named_like_a_column_is_refused(tiny_folder, tmp_path, add_task):
