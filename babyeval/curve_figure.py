@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from babyeval.curve import Curve
+from babyeval.curve import Curve, Point
 from babyeval.errors import UsageError, disk_error
 from babyeval.models.naming import short_count
 from babyeval.store import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FORMATS = ("svg", "png", "pdf")
 
@@ -43,42 +49,62 @@ def write_figure(curve: Curve, path: Path) -> None:
     import matplotlib as mpl
     import seaborn as sns
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     with mpl.rc_context({**sns.axes_style("whitegrid"), "svg.hashsalt": "babyeval", "svg.fonttype": "none"}):
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         axes = figure.subplots()
-        lines = list(dict.fromkeys(point.line for point in points))
-        colors = dict(zip(lines, sns.color_palette("colorblind", len(lines)), strict=True))
-        for line in lines:
-            mine = [point for point in points if point.line == line]
-            words, values = [point.words_seen for point in mine], [point.score.value for point in mine]
-            sns.lineplot(x=words, y=values, ax=axes, color=colors[line], marker="o", label=line, errorbar=None)
-            # Where an interval is undefined the band has a gap: NaN.
-            low, high = (
-                [math.nan if end is None else end for end in ends]
-                for ends in ([point.score.ci_low for point in mine], [point.score.ci_high for point in mine])
-            )
-            axes.fill_between(words, low, high, color=colors[line], alpha=0.2, linewidth=0)
-        for chance in sorted({point.score.chance for point in points if point.score.chance is not None}):
-            axes.axhline(chance, color="0.4", linestyle=":", label="chance")
-        ticks = sorted({point.words_seen for point in points})
-        if ticks[0] > 0:
-            axes.set_xscale("log")
-        else:  # an untrained checkpoint has no place on a logarithmic axis
-            axes.set_xscale("symlog", linthresh=next((count for count in ticks if count), 1))
-        axes.xaxis.set_major_locator(FixedLocator(_spread(ticks)))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(round(value))))
+        _draw_lines(axes, points)
+        _scale_words(axes, sorted({point.words_seen for point in points}))
         score = points[0].score
         axes.set(xlabel="words seen", ylabel=f"{score.metric} ({score.unit})", title=_title(curve))
         axes.legend(frameon=True)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(path) as draft:
-                figure.savefig(draft, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None)
-        except OSError as error:
-            raise disk_error(error, str(path)) from error
+        save_figure(figure, path, kind)
+
+
+def save_figure(figure: Figure, path: Path, kind: str) -> None:
+    """Writes a figure whole or not at all.
+
+    Raises:
+        MissingError: The file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as draft:
+            figure.savefig(draft, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None)
+    except OSError as error:
+        raise disk_error(error, str(path)) from error
+
+
+def _draw_lines(axes: Axes, points: Sequence[Point]) -> None:
+    """A line with a band for each model, and dotted lines for chance."""
+    import seaborn as sns
+
+    lines = list(dict.fromkeys(point.line for point in points))
+    for line, color in zip(lines, sns.color_palette("colorblind", len(lines)), strict=True):
+        mine = [point for point in points if point.line == line]
+        words, values = [point.words_seen for point in mine], [point.score.value for point in mine]
+        sns.lineplot(x=words, y=values, ax=axes, color=color, marker="o", label=line, errorbar=None)
+        # Where an interval is undefined the band has a gap: NaN.
+        low, high = (
+            [math.nan if end is None else end for end in ends]
+            for ends in ([point.score.ci_low for point in mine], [point.score.ci_high for point in mine])
+        )
+        axes.fill_between(words, low, high, color=color, alpha=0.2, linewidth=0)
+    for chance in sorted({point.score.chance for point in points if point.score.chance is not None}):
+        axes.axhline(chance, color="0.4", linestyle=":", label="chance")
+
+
+def _scale_words(axes: Axes, ticks: list[int]) -> None:
+    """A logarithmic axis of words seen, with a label at as many checkpoints as there is room for."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    if ticks[0] > 0:
+        axes.set_xscale("log")
+    else:  # an untrained checkpoint has no place on a logarithmic axis
+        axes.set_xscale("symlog", linthresh=next((count for count in ticks if count), 1))
+    axes.xaxis.set_major_locator(FixedLocator(_spread(ticks)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(round(value))))
 
 
 def _title(curve: Curve) -> str:

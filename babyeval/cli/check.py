@@ -6,15 +6,17 @@ from typing import Annotated
 
 import typer
 
+from babyeval.cli.options import AllowPickle, Backend, Device, Json, Offline, TrustRemoteCode
+
 
 def check(
     model: Annotated[str, typer.Argument(help=r"[NAME=]PATH_OR_ID\[@REV]")],
-    backend: Annotated[str, typer.Option(help="auto, causal, mlm, mntp, enc-dec-mask or enc-dec-prefix.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing from the Hub.")] = False,
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")] = False,
-    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Load weights in PyTorch's own format.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+    backend: Backend = None,
+    device: Device = None,
+    offline: Offline = False,
+    trust_remote_code: TrustRemoteCode = False,
+    allow_pickle: AllowPickle = False,
+    json: Json = False,
 ) -> None:
     """Look at a checkpoint: kind, tokenizer, window, sanity, and what each task will do with it."""
     from babyeval.cli import render
@@ -23,9 +25,13 @@ def check(
     from babyeval.models.naming import parse_model
 
     checkpoint = open_checkpoint(
-        parse_model(model), backend=backend, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle, offline=offline
+        parse_model(model),
+        backend=backend or "auto",
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+        offline=offline,
     )
-    report = inspect_checkpoint(checkpoint, device)
+    report = inspect_checkpoint(checkpoint, device or "auto")
     if json:
         render.print_json(report.as_dict())
     else:

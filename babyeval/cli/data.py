@@ -8,21 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from babyeval.cli.options import DataDir, Json, settings
+
 if TYPE_CHECKING:
     from babyeval.data.fetch import Fetched
     from babyeval.data.verify import Holding, Verdict
     from babyeval.families import SpanTask
 
 app = typer.Typer(help="List, fetch and verify benchmark data.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-DataDir = Annotated[Path | None, typer.Option(help="Folder in the official evaluation_data layout.")]
-
-
-def _configured(data_dir: Path | None) -> Path | None:
-    """The data folder that 'run' would take: as given, else of the settings."""
-    from babyeval.config import load_config
-
-    return load_config({"models": ("none",), "data_dir": data_dir}).data_dir
 
 
 def _chosen(names: list[str] | None) -> list[SpanTask]:
@@ -44,7 +37,7 @@ def list_(
     from babyeval.cli import render
     from babyeval.data.verify import holdings
 
-    entries = [_entry(holding) for holding in holdings(_chosen(name), _configured(data_dir))]
+    entries = [_entry(holding) for holding in holdings(_chosen(name), settings(data_dir=data_dir).data_dir)]
     if json:
         render.print_json(entries)
         return
@@ -111,7 +104,7 @@ def fetch(
 
     if split not in (None, "full", "fast", "mini"):
         raise UsageError(f"There is no split '{split}'.", hint="Choose full or fast by --split.")
-    wish = Wish(split, data_dir, offline, vocabulary, look_in=_configured(data_dir))
+    wish = Wish(split, data_dir, offline, vocabulary, look_in=settings(data_dir=data_dir).data_dir)
     outcomes = fetch_all(_chosen(name), wish, reporter())
     if json:
         render.print_json([_outcome(outcome) for outcome in outcomes])
@@ -153,7 +146,7 @@ def verify(
     from babyeval.data.verify import verify as verify_all
 
     tasks = _chosen(name)
-    verdicts = verify_all(tasks, _configured(data_dir))
+    verdicts = verify_all(tasks, settings(data_dir=data_dir).data_dir)
     if json:
         keys = ("task", "split", "file", "state", "detail")
         render.print_json([{key: getattr(verdict, key) for key in keys} for verdict in verdicts])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
+from babyeval.cli.options import Json
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False) -> None:
+
+def doctor(json: Json = False) -> None:
     """Look at the installation: versions, device, speed, caches, data, plug-ins."""
     from babyeval.cli import render
     from babyeval.diagnose import NO_DATA, diagnose

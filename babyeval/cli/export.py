@@ -9,26 +9,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from babyeval.cli.options import DataDir, DataPasswords, Results, Text, settings
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from babyeval.official.submission import Submission
 
 FORMATS = ("babylm-2025", "babylm-2026", "csv", "parquet")
-Text = str | None
 
 
 def export(
-    results: Annotated[Path | None, typer.Argument(help="Results folder. Default: results.", show_default=False)] = None,
+    results: Results = None,
     format: Annotated[Text, typer.Option(help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write, or a folder for the official name. Default: stdout.")] = None,
     model: Annotated[Text, typer.Option(help="The model's name, where the folder holds several.")] = None,
     revision: Annotated[Text, typer.Option(help="Likewise its revision.")] = None,
     backend: Annotated[Text, typer.Option(help="Likewise the backend.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder in the official evaluation_data layout.")] = None,
-    data_password: Annotated[
-        list[str] | None, typer.Option(help="TASK=PASSWORD of a data archive; may be repeated.", show_default=False)
+    track: Annotated[
+        Text,
+        typer.Option(help="Whose checkpoints are listed: strict-small or strict (all others). Default: told by those there."),
     ] = None,
+    data_dir: DataDir = None,
+    data_password: DataPasswords = None,
 ) -> None:
     """Write the official submission file, or all scores as a table.
 
@@ -36,22 +39,22 @@ def export(
 
     Example: babyeval export results --format babylm-2026 --out submission.json
     """
-    from babyeval.config import load_config
     from babyeval.data.archive import require_known_tasks
     from babyeval.errors import UsageError
 
     if format not in FORMATS:
         said = f"'{format}' is no format." if format else "The format is not named."
         raise UsageError(said, hint=f"Choose by --format: {', '.join(FORMATS)}.")
-    given = {"models": ("none",), "out": results, "data_dir": data_dir, "data_password": tuple(data_password or ()) or None}
-    config = load_config(given)  # the folders and passwords that 'run' would take
+    config = settings(out=results, data_dir=data_dir, data_passwords=data_password)
     require_known_tasks(config.passwords)
     if format in ("csv", "parquet"):
+        if track is not None:
+            raise UsageError("--track is for submissions; a table holds all scores.", hint="Leave it out.")
         _export_table(config.out, format, out, model, revision, backend)
         return
     from babyeval.official.submission import make_submission
 
-    choice = {"model": model, "revision": revision, "backend": backend}
+    choice = {"model": model, "revision": revision, "backend": backend, "track": track}
     _export_submission(
         make_submission(config.out, format, **choice, data_dir=config.data_dir, passwords=config.passwords), format, out
     )

@@ -9,23 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from babyeval.cli.options import DataDir, DataPasswords, Out, Text, settings
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from babyeval.official.importing import Imported
-
-Text = str | None
 
 
 def import_(
     path: Annotated[Path, typer.Argument(help="Official results folder, predictions.json, or submission file.")],
     protocol: Annotated[Text, typer.Option(help="The year: babylm-2025 or babylm-2026.")] = None,
     model: Annotated[Text, typer.Option(help="The model's name in records. Default: the official folder's.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder in the official evaluation_data layout.")] = None,
-    data_password: Annotated[
-        list[str] | None, typer.Option(help="TASK=PASSWORD of a data archive; may be repeated.", show_default=False)
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Results folder. Default: results.")] = None,
+    data_dir: DataDir = None,
+    data_password: DataPasswords = None,
+    out: Out = None,
     revision: Annotated[Text, typer.Option(help="The revision, where the files do not say it. Default: main.")] = None,
     backend: Annotated[Text, typer.Option(help="The backend, where the files do not say it.")] = None,
 ) -> None:
@@ -36,7 +34,6 @@ def import_(
 
     Example: babyeval import evaluation-pipeline/results --protocol babylm-2026 --data-dir evaluation_data
     """
-    from babyeval.config import load_config
     from babyeval.data.archive import require_known_tasks
     from babyeval.errors import UsageError
     from babyeval.official.importing import import_results
@@ -45,8 +42,7 @@ def import_(
     if protocol not in PARTS:
         said = f"'{protocol}' has no official files." if protocol else "The year is not named."
         raise UsageError(said, hint=f"Choose by --protocol: {', '.join(PARTS)}.")
-    given = {"models": ("none",), "out": out, "data_dir": data_dir, "data_password": tuple(data_password or ()) or None}
-    config = load_config(given)  # the folders and passwords that 'run' would take
+    config = settings(out=out, data_dir=data_dir, data_passwords=data_password)
     require_known_tasks(config.passwords)
     choice = {"model": model, "revision": revision, "backend": backend}
     imports = import_results(path, protocol, **choice, out=config.out, data_dir=config.data_dir, passwords=config.passwords)

@@ -1,4 +1,4 @@
-"""babyeval results: what a results folder holds, and learning curves out of it."""
+"""babyeval results: what a results folder holds, learning curves and figures out of it."""
 
 from __future__ import annotations
 
@@ -7,32 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from babyeval.cli.options import Json, Results, Text, settings
+
 if TYPE_CHECKING:
     from babyeval.curve import Curve
     from babyeval.records import TaskResult
     from babyeval.store import ResultStore
 
-app = typer.Typer(help="Look at results: list, show, curve.", no_args_is_help=True)
+app = typer.Typer(help="Look at results: list, show, curve, figure.", no_args_is_help=True)
 
-Text = str | None
-Folder = Annotated[Path | None, typer.Argument(help="Results folder. Default: results.", show_default=False)]
 Model = Annotated[Text, typer.Option(help="Only the model of this name.")]
 Revisions = Annotated[Text, typer.Option(help="Only revisions that match this glob, such as 'chck_*'.")]
 Protocol = Annotated[Text, typer.Option(help="Only this protocol.")]
 Split = Annotated[Text, typer.Option(help="Only this split: full, fast, mini, or a limited one such as full@200.")]
 Backend = Annotated[Text, typer.Option(help="Only this backend.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-
-
-def _folder(results: Path | None) -> Path:
-    """The folder that was named, else the one that 'run' would take."""
-    from babyeval.config import load_config
-
-    return load_config({"models": ("none",), "out": results}).out
 
 
 @app.command("list")
-def list_(results: Folder = None, json: Json = False) -> None:
+def list_(results: Results = None, json: Json = False) -> None:
     """List which models were evaluated on what.
 
     Example: babyeval results list
@@ -42,7 +34,7 @@ def list_(results: Folder = None, json: Json = False) -> None:
     from babyeval.models.naming import short_count
     from babyeval.store import ResultStore
 
-    store = ResultStore(_folder(results))
+    store = ResultStore(settings(out=results).out)
     there = selected(store.results())
     if json:
         render.print_json([_listed(store, result) for result in there])
@@ -61,7 +53,7 @@ def list_(results: Folder = None, json: Json = False) -> None:
 
 @app.command("show")
 def show(
-    results: Folder = None,
+    results: Results = None,
     model: Model = None,
     revisions: Revisions = None,
     task: Annotated[Text, typer.Option(help="Only this task.")] = None,
@@ -80,7 +72,7 @@ def show(
     from babyeval.run.execute import report
     from babyeval.store import ResultStore
 
-    store = ResultStore(_folder(results))
+    store = ResultStore(settings(out=results).out)
     wanted = {"model": model, "revisions": revisions, "task": task, "protocol": protocol, "split": split, "backend": backend}
     there = selected(store.results(), **wanted)
     if by is not None:
@@ -96,7 +88,7 @@ def show(
 
 @app.command("curve")
 def curve(
-    results: Folder = None,
+    results: Results = None,
     task: Annotated[Text, typer.Option(help="The task whose score is followed.")] = None,
     model: Model = None,
     revisions: Revisions = None,
@@ -125,7 +117,7 @@ def curve(
     if figure is not None:
         figure_format(figure)
     choice = {"protocol": protocol, "split": split, "model": model, "revisions": revisions, "backend": backend}
-    made = learning_curve(_folder(results), task, **choice)
+    made = learning_curve(settings(out=results).out, task, **choice)
     if json:
         render.print_json(made.as_json())
     elif csv:
@@ -139,6 +131,40 @@ def curve(
     if figure is not None:
         write_figure(made, figure)
         print(f"Wrote {figure}.", file=sys.stderr)
+
+
+@app.command("figure")
+def figure(
+    results: Results = None,
+    task: Annotated[Text, typer.Option(help="The task whose figure is drawn: reading.")] = None,
+    model: Model = None,
+    revision: Annotated[Text, typer.Option("--revision", "--revisions", help="Only this revision.")] = None,
+    protocol: Protocol = None,
+    split: Split = None,
+    backend: Backend = None,
+    out: Annotated[Path | None, typer.Option(help="The figure: a file that ends in .svg, .png or .pdf.")] = None,
+) -> None:
+    """Draw one record: of reading, the effect of surprisal, and predicted against observed reading times.
+
+    Example: babyeval results figure --task reading --out reading.pdf
+    """
+    import sys
+
+    from babyeval.curve import selected
+    from babyeval.curve_figure import figure_format
+    from babyeval.errors import UsageError
+    from babyeval.reading_figure import only_record, write_reading_figure
+    from babyeval.store import ResultStore
+
+    for option, value in (("--task", task), ("--out", out)):
+        if value is None:
+            raise UsageError(f"{option} is missing.", hint="For example: babyeval results figure --task reading --out reading.svg")
+    assert out is not None
+    figure_format(out)
+    store = ResultStore(settings(out=results).out)
+    choice = {"model": model, "revisions": revision, "task": task, "protocol": protocol, "split": split, "backend": backend}
+    write_reading_figure(store, only_record(selected(store.results(), **choice)), out)
+    print(f"Wrote {out}.", file=sys.stderr)
 
 
 def _listed(store: ResultStore, result: TaskResult) -> dict[str, object]:

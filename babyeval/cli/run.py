@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from babyeval.cli.options import (
+    AllowPickle,
+    Backend,
+    DataDir,
+    DataPasswords,
+    Device,
+    Masking,
+    Offline,
+    Out,
+    Text,
+    TrustRemoteCode,
+    WordEnd,
+)
+
 if TYPE_CHECKING:
     from babyeval.config import RunConfig
-
-Text = str | None
 
 
 def run(
@@ -21,25 +32,22 @@ def run(
     tasks: Annotated[Text, typer.Option(help="all, a group, or task names: NAME,NAME. Default: all.")] = None,
     split: Annotated[Text, typer.Option(help="full, fast or mini (bundled). Default: full.")] = None,
     protocol: Annotated[Text, typer.Option(help="robust, babylm-2025, babylm-2026 or all. Default: robust.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder in the official evaluation_data layout.")] = None,
-    data_password: Annotated[
-        list[str] | None, typer.Option(help="TASK=PASSWORD of a data archive; may be repeated.", show_default=False)
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Results folder. Default: results.")] = None,
-    backend: Annotated[Text, typer.Option(help="auto, causal, mlm, mntp, enc-dec-mask or enc-dec-prefix. Default: auto.")] = None,
-    masking: Annotated[Text, typer.Option(help="For masked models: pll or word-l2r. Default: pll.")] = None,
+    data_dir: DataDir = None,
+    data_password: DataPasswords = None,
+    out: Out = None,
+    backend: Backend = None,
+    masking: Masking = None,
+    word_end: WordEnd = None,
     dtype: Annotated[Text, typer.Option(help="float32, or bfloat16 with checks. Default: float32.")] = None,
-    device: Annotated[Text, typer.Option(help="auto, cpu or cuda. Default: auto.")] = None,
+    device: Device = None,
     limit: Annotated[int | None, typer.Option(help="Only so many items per task; such scores are never ranked.")] = None,
     condition: Annotated[Text, typer.Option(help="Training condition of the model, for comparisons.")] = None,
     train_seed: Annotated[int | None, typer.Option(help="Training seed of the model, for comparisons.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and stop.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Compute everything again, whatever is cached.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing from the Hub.")] = False,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run Python code that the checkpoint brings.")
-    ] = False,
-    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Load weights stored in PyTorch's own format.")] = False,
+    offline: Offline = False,
+    trust_remote_code: TrustRemoteCode = False,
+    allow_pickle: AllowPickle = False,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on stdout.")] = False,
 ) -> None:
     """Evaluate checkpoints: score every task, write records, print a table.
@@ -52,7 +60,8 @@ def run(
 
     given = {
         "models": tuple(model) if model else None, "revisions": revisions, "tasks": tasks, "split": split, "protocol": protocol,
-        "data_dir": data_dir, "data_password": tuple(data_password) if data_password else None, "out": out, "backend": backend, "masking": masking, "dtype": dtype, "device": device,
+        "data_dir": data_dir, "data_password": tuple(data_password) if data_password else None, "out": out,
+        "backend": backend, "masking": masking, "word_end": word_end, "dtype": dtype, "device": device,
         "limit": limit, "condition": condition, "train_seed": train_seed, "dry_run": dry_run or None, "fresh": fresh or None,
         "offline": offline or None, "trust_remote_code": trust_remote_code or None, "allow_pickle": allow_pickle or None,
     }  # fmt: skip

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from babyeval.cli.options import AllowPickle, Backend, Device, Masking, Offline, TrustRemoteCode, WordEnd
+
 if TYPE_CHECKING:
     import pandas as pd
-
-Text = str | None
 
 
 def surprisal(
@@ -21,15 +21,14 @@ def surprisal(
     text: Annotated[str, typer.Option(help="UTF-8 file with one text per line; - reads standard input.")],
     out: Annotated[Path | None, typer.Option(help="FILE.csv or FILE.parquet. Default: CSV on stdout.")] = None,
     unit: Annotated[str, typer.Option(help="One row per word or per token.")] = "word",
-    backend: Annotated[Text, typer.Option(help="auto, causal, mlm, mntp, enc-dec-mask or enc-dec-prefix. Default: auto.")] = None,
-    masking: Annotated[Text, typer.Option(help="For masked models: pll or word-l2r. Default: pll.")] = None,
+    backend: Backend = None,
+    masking: Masking = None,
+    word_end: WordEnd = None,
     dtype: Annotated[str, typer.Option(help="Always float32: surprisals are values, not decisions.")] = "float32",
-    device: Annotated[Text, typer.Option(help="auto, cpu or cuda. Default: auto.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing from the Hub.")] = False,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run Python code that the checkpoint brings.")
-    ] = False,
-    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Load weights stored in PyTorch's own format.")] = False,
+    device: Device = None,
+    offline: Offline = False,
+    trust_remote_code: TrustRemoteCode = False,
+    allow_pickle: AllowPickle = False,
     json: Annotated[bool, typer.Option("--json", help="Print a summary, and without --out the rows, as JSON.")] = False,
 ) -> None:
     """Surprisal in nats of each word, or token, of a text file.
@@ -45,7 +44,7 @@ def surprisal(
     if out is not None:
         _require_target(out)
     options = {
-        "backend": backend, "masking": masking, "dtype": dtype, "device": device, "offline": offline or None,
+        "backend": backend, "masking": masking, "word_end": word_end, "dtype": dtype, "device": device, "offline": offline or None,
         "trust_remote_code": trust_remote_code or None, "allow_pickle": allow_pickle or None,
     }  # fmt: skip
     table = score(model, read_lines(text), unit=unit, reporter=reporter(), **options)  # type: ignore[arg-type]
@@ -118,7 +117,7 @@ def _summary(table: pd.DataFrame) -> dict[str, Any]:
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
     rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-    return [{**row, "surprisal": _finite(row["surprisal"])} for row in rows]
+    return [{key: _finite(value) if key.startswith("surprisal") else value for key, value in row.items()} for row in rows]
 
 
 def _finite(value: float) -> float | None:

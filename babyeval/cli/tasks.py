@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from babyeval.cli.options import DataDir, DataPasswords, Json, settings
+
 app = typer.Typer(help="List, show, make and validate tasks.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 @app.command("list")
@@ -93,20 +94,18 @@ def new(
 @app.command("validate")
 def validate(
     name: str,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder in the official evaluation_data layout.")] = None,
-    data_password: Annotated[list[str] | None, typer.Option(help="TASK=PASSWORD of a data archive.")] = None,
+    data_dir: DataDir = None,
+    data_password: DataPasswords = None,
     json: Json = False,
 ) -> None:
     """Check a task's card, data, item ids and determinism."""
     from babyeval.cli import render
-    from babyeval.config import load_config
     from babyeval.data.archive import require_known_tasks
     from babyeval.data.lookup import require_data_folder
     from babyeval.registry import get_task
     from babyeval.validate import validate_task
 
-    given = {"models": ("none",), "data_dir": data_dir, "data_password": tuple(data_password or ()) or None}
-    config = load_config(given)  # the folder and passwords that 'run' would take
+    config = settings(data_dir=data_dir, data_passwords=data_password)
     require_known_tasks(config.passwords)
     task = get_task(name)
     require_data_folder(config.data_dir)

@@ -80,10 +80,8 @@ def _clustered_proportion(credits: Sequence[float], clusters: Sequence[str], mea
     if variance < _ROUNDING:
         note = "one cluster has no standard error" if count == 1 else "all clusters are equal"
         return Estimate(mean, None, None, None, "clustered", n, count, note)
-    from scipy.stats import t
-
     se = math.sqrt(variance)
-    half = float(t.ppf((1 + level) / 2, count - 1)) * se
+    half = _half_width(se, count - 1, level)
     return Estimate(mean, se, max(0.0, mean - half), min(1.0, mean + half), "clustered", n, count)
 
 
@@ -101,10 +99,8 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[str], level: floa
     mean = math.fsum(values) / n
     if count == 1:
         return Estimate(mean, None, None, None, "clustered", n, count, "one cluster has no standard error")
-    from scipy.stats import t
-
     se = math.sqrt(_cluster_variance(values, clusters))
-    half = float(t.ppf((1 + level) / 2, count - 1)) * se
+    half = _half_width(se, count - 1, level)
     return Estimate(mean, se, mean - half, mean + half, "clustered", n, count)
 
 
@@ -140,27 +136,31 @@ def stratified_macro_mean(
     n = len(values)
     if n == 0:
         return Estimate(None, None, None, None, "stratified", 0, 0, "no items")
+    cells = _cells(values, strata, within)
+    value = math.fsum(weight * mean for weight, mean, _ in cells)
+    count = len(set(clusters))
+    alone = sum(len({clusters[i] for i in members}) < 2 for _, _, members in cells)
+    if alone:
+        note = f"{alone} of {len(cells)} subsets have fewer than two independent clusters"
+        return Estimate(value, None, None, None, "stratified", n, count, note)
+    variance, freedom = _nested_variance(values, clusters, cells)
+    if variance < _ROUNDING:
+        return Estimate(value, None, None, None, "stratified", n, count, "all clusters of each subset are equal")
+    se = math.sqrt(variance)
+    half = _half_width(se, freedom, level)
+    return Estimate(value, se, max(0.0, value - half), min(1.0, value + half), "stratified", n, count)
+
+
+def _cells(values: Sequence[float], strata: Sequence[str], within: Sequence[str] | None) -> list[tuple[float, float, list[int]]]:
+    """Each subset within a stratum: its weight in the macro mean, its mean, and the indices of its items."""
     cells: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, stratum in enumerate(strata):
         cells[stratum, "" if within is None else within[i]].append(i)
     per_stratum = Counter(stratum for stratum, _ in cells)
-    weights = {cell: 1 / len(per_stratum) / per_stratum[cell[0]] for cell in cells}
-    means = {cell: math.fsum(values[i] for i in members) / len(members) for cell, members in cells.items()}
-    value = math.fsum(weights[cell] * mean for cell, mean in means.items())
-    count = len(set(clusters))
-    alone = sum(len({clusters[i] for i in members}) < 2 for members in cells.values())
-    if alone:
-        note = f"{alone} of {len(cells)} subsets have fewer than two independent clusters"
-        return Estimate(value, None, None, None, "stratified", n, count, note)
-    parts = [(weights[cell], means[cell], members) for cell, members in cells.items()]
-    variance, freedom = _nested_variance(values, clusters, parts)
-    if variance < _ROUNDING:
-        return Estimate(value, None, None, None, "stratified", n, count, "all clusters of each subset are equal")
-    from scipy.stats import t
-
-    se = math.sqrt(variance)
-    half = float(t.ppf((1 + level) / 2, freedom)) * se
-    return Estimate(value, se, max(0.0, value - half), min(1.0, value + half), "stratified", n, count)
+    return [
+        (1 / len(per_stratum) / per_stratum[stratum], math.fsum(values[i] for i in members) / len(members), members)
+        for (stratum, _), members in cells.items()
+    ]
 
 
 def _nested_variance(
@@ -217,6 +217,13 @@ def spearman(x: Sequence[float], y: Sequence[float], level: float = 0.95) -> Est
     half = NormalDist().inv_cdf((1 + level) / 2) * error
     low, high = (math.tanh(math.atanh(rho) + side * half) for side in (-1, 1))
     return Estimate(rho, (1 - rho * rho) * error, low, high, method, n, n)
+
+
+def _half_width(se: float, freedom: float, level: float) -> float:
+    """Half of the interval by t quantiles around an estimate with this standard error."""
+    from scipy.stats import t
+
+    return float(t.ppf((1 + level) / 2, freedom)) * se
 
 
 def _cluster_variance(values: Sequence[float], clusters: Sequence[object]) -> float:

@@ -6,12 +6,11 @@ from unittest import mock
 
 import pytest
 import torch
-from asking import encoder, opened
+from asking import Scorer, opened
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import SENTENCES
 
-from babyeval.models.load import load_model, torch_device
 from babyeval.scoring import batching, model_view
 from babyeval.scoring.batched import run_batched
 from babyeval.scoring.causal import run_causal
@@ -25,48 +24,34 @@ PACKS = st.sampled_from([1, 9, 30, 112, 1000])
 SPANS = [Span(text) for text in SENTENCES] + [Span(text, len(text) // 2) for text in SENTENCES if len(text) > 12]
 
 
-class Scorer:
-    """A model, its queries, and their answers asked one at a time."""
+class OneStackScorer(Scorer):
+    """A causal or masked model, asked in plain batches or on the trie."""
 
-    def __init__(self, folder, kind: str) -> None:
-        checkpoint = opened(folder)
-        device = torch_device("cpu")
-        self.causal = kind == "causal"
-        self.view = ModelView(load_model(checkpoint, device), device)
+    def __init__(self, folder) -> None:
+        super().__init__(opened(folder), SPANS)
         self.view.pads = True  # as the engine sets it once it is proven
-        parts = encoder(checkpoint).encode(SPANS)
-        self.queries = list(dict.fromkeys(query for part in parts for query in part.queries))
-        self.alone = {query: self.compute([query])[0] for query in self.queries}
 
-    def compute(self, queries: list[Query], pack_nodes: int = 112, shared: bool = False, work=None) -> list[tuple[float, ...]]:
+    def run(self, queries: list[Query], pack_nodes: int = 112, shared: bool = False, work=None):
         work = work or batching.Work()
         if shared:
-            batches = run_causal(self.view, queries, build_trie(queries, pack_nodes), work, None)
-        else:
-            batches = run_batched(self.view, queries, work)
-        pairs = [pair for batch in batches for pair in batch]
-        assert sorted(i for i, _ in pairs) == list(range(len(queries))), "each query is answered once"
-        return [answer for _, answer in sorted(pairs)]
-
-    def check(self, queries: list[Query], answers: list[tuple[float, ...]]) -> None:
-        for query, answer in zip(queries, answers, strict=True):
-            assert answer == pytest.approx(self.alone[query], abs=1e-4, rel=0)
+            return run_causal(self.view, queries, build_trie(queries, pack_nodes), work, None)
+        return run_batched(self.view, queries, work)
 
 
 @pytest.fixture(scope="module")
 def causal(tiny_folder) -> Scorer:
-    return Scorer(tiny_folder("llama", "bos"), "causal")
+    return OneStackScorer(tiny_folder("llama", "bos"))
 
 
 @pytest.fixture(scope="module")
 def absolute(tiny_folder) -> Scorer:
     """GPT-2 has a table of positions, so that wrong position ids show otherwise than with rotary ones."""
-    return Scorer(tiny_folder("gpt2", "sentencepiece"), "causal")
+    return OneStackScorer(tiny_folder("gpt2", "sentencepiece"))
 
 
 @pytest.fixture(scope="module")
 def masked(tiny_folder) -> Scorer:
-    return Scorer(tiny_folder("roberta", "cls_sep"), "masked")
+    return OneStackScorer(tiny_folder("roberta", "cls_sep"))
 
 
 def company(scorer: Scorer) -> st.SearchStrategy[list[Query]]:
@@ -81,7 +66,7 @@ def test_causal_rows_on_the_trie(name, request, data, budget, head, pack_nodes):
     scorer = request.getfixturevalue(name)
     queries = data.draw(company(scorer))
     with mock.patch.object(batching, "_POSITIONS_CPU", budget), mock.patch.object(model_view, "_HEAD_POSITIONS_CPU", head):
-        scorer.check(queries, scorer.compute(queries, pack_nodes, shared=True))
+        scorer.check(queries, scorer.compute(queries, pack_nodes=pack_nodes, shared=True))
 
 
 @settings(max_examples=25)

@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 import torch
-from asking import ask, encoder, keyed, opened, rows_of
+from asking import Scorer, ask, encoder, keyed, opened, rows_of
 from brute import BruteSeq2Seq
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +18,6 @@ from transformers import BartForConditionalGeneration, T5ForConditionalGeneratio
 
 from babyeval.errors import MissingError, UsageError
 from babyeval.models.checkpoint import from_memory
-from babyeval.models.load import load_model, torch_device
 from babyeval.scoring import batching, model_view
 from babyeval.scoring.engine import Engine
 from babyeval.scoring.model_view import ModelView
@@ -59,34 +58,23 @@ def test_rows_are_those_of_plain_passes(architecture, kind, backend, protocol, t
         assert (row.unscored, row.truncated) == (answer.unscored, False), span
 
 
-class Scorer:
-    """A model, its queries, and their answers asked one at a time by the plain path."""
+class Seq2SeqScorer(Scorer):
+    """Asked one at a time it takes the plain path, else the proven one."""
 
     def __init__(self, folder: Path, backend: str) -> None:
-        checkpoint = opened(folder, backend=backend)
-        device = torch_device("cpu")
-        self.view = ModelView(load_model(checkpoint, device), device)
         spans = [Span(text) for text in SENTENCES[:6]] + [Span(text, len(text) // 2) for text in SENTENCES[1:8]]
-        self.queries = list(dict.fromkeys(query for part in encoder(checkpoint).encode(spans) for query in part.queries))
-        self.alone = {query: self.compute([query])[0] for query in self.queries}
+        super().__init__(opened(folder, backend=backend), spans)
         probe_seq2seq(self.view, self.queries)
         assert self.view.pads
         assert self.view.encodes_once
 
-    def compute(self, queries: list[Query], work: batching.Work | None = None) -> list[tuple[float, ...]]:
-        batches = run_seq2seq(self.view, queries, work or batching.Work())
-        pairs = [pair for batch in batches for pair in batch]
-        assert sorted(i for i, _ in pairs) == list(range(len(queries))), "each query is answered once"
-        return [answer for _, answer in sorted(pairs)]
-
-    def check(self, queries: list[Query], answers: list[tuple[float, ...]]) -> None:
-        for query, answer in zip(queries, answers, strict=True):
-            assert answer == pytest.approx(self.alone[query], abs=1e-4, rel=0)
+    def run(self, queries: list[Query], work: batching.Work | None = None):
+        return run_seq2seq(self.view, queries, work or batching.Work())
 
 
 @pytest.fixture(scope="module")
-def scorer(tiny_folder) -> Callable[[str, str], Scorer]:
-    return cache(lambda architecture, backend: Scorer(tiny_folder(architecture, architecture), backend))
+def scorer(tiny_folder) -> Callable[[str, str], Seq2SeqScorer]:
+    return cache(lambda architecture, backend: Seq2SeqScorer(tiny_folder(architecture, architecture), backend))
 
 
 @settings(max_examples=20)
@@ -112,10 +100,10 @@ def test_equal_encoder_inputs_of_a_batch_are_encoded_once(backend, scorer, monke
     encode, seen = ModelView.encode, []
     monkeypatch.setattr(ModelView, "encode", lambda self, inputs: seen.append(len(inputs["input_ids"])) or encode(self, inputs))
     once, apart = batching.Work(), batching.Work()
-    asked.check(asked.queries, asked.compute(asked.queries, once))
+    asked.check(asked.queries, asked.compute(asked.queries, work=once))
     assert seen == [len({query.input_ids for query in asked.queries})]
     monkeypatch.setattr(asked.view, "encodes_once", False)
-    asked.compute(asked.queries, apart)
+    asked.compute(asked.queries, work=apart)
     if backend == "enc-dec-prefix":  # all whole sentences have one encoder input
         assert once.positions < apart.positions
     tokens = sum(map(len, {query.input_ids for query in asked.queries}))
@@ -125,8 +113,8 @@ def test_equal_encoder_inputs_of_a_batch_are_encoded_once(backend, scorer, monke
 def test_equal_questions_are_computed_once(scorer):
     asked = scorer("bart", "enc-dec-mask")
     once, twice = batching.Work(), batching.Work()
-    asked.compute(asked.queries, once)
-    asked.compute(asked.queries * 2, twice)
+    asked.compute(asked.queries, work=once)
+    asked.compute(asked.queries * 2, work=twice)
     assert once.positions == twice.positions
 
 
@@ -159,7 +147,7 @@ def test_little_memory_gives_the_same_answers(backend, scorer, monkeypatch):
 
     monkeypatch.setattr(ModelView, "read", narrow)
     work = batching.Work()
-    asked.check(asked.queries, asked.compute(asked.queries, work))
+    asked.check(asked.queries, asked.compute(asked.queries, work=work))
     assert work.halvings > 0
     assert max(sizes) <= 3
 
