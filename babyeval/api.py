@@ -104,11 +104,12 @@ def _run(
         plan.engine.close()
 
 
-def load_results(folder: str | Path = "results") -> pd.DataFrame:
+def load_results(folder: str | Path = "results", *, seeds: bool = False) -> pd.DataFrame:
     """All scores of a results folder as a table, one row per score.
 
     Args:
         folder: What ``babyeval run --out`` wrote.
+        seeds: Also the scores of single fine-tuning seeds, with their number in a column ``seed``.
 
     Returns:
         Columns ``model``, ``revision``, ``task``, ``protocol``, ``split``, ``backend``, ``status``,
@@ -122,9 +123,15 @@ def load_results(folder: str | Path = "results") -> pd.DataFrame:
     import pandas as pd
 
     about = ("condition", "train_seed", "words_seen", "digest")
-    columns = [*("model", "revision", "task", "protocol", "split", "backend", "status"), *Score.model_fields, "headline", *about]
+    columns = [
+        *("model", "revision", "task", "protocol", "split", "backend", "status"),
+        *Score.model_fields,
+        "headline",
+        *about,
+        *(["seed"] if seeds else []),
+    ]
     rows: list[dict[str, Any]] = []
-    for result in ResultStore(Path(folder)).results():
+    for result in ResultStore(Path(folder)).results(seeds):
         common = {
             "model": result.model.name,
             "revision": result.model.revision,
@@ -134,6 +141,7 @@ def load_results(folder: str | Path = "results") -> pd.DataFrame:
             "backend": result.backend,
             "status": result.status,
             **{key: getattr(result.model, key) for key in about},
+            **({"seed": result.fit.seed if result.fit else None} if seeds else {}),
         }
         rows.extend({**common, **score.model_dump(), "headline": score in result.headlines} for score in result.scores)
     return pd.DataFrame(rows, columns=columns)

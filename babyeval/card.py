@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from babyeval.errors import UsageError
+from babyeval.fit.spec import FitSpec, Training
 from babyeval.protocols import PROTOCOLS
 
 SPLITS = ("full", "fast", "mini")
@@ -107,8 +108,9 @@ class TaskCard(BaseModel):
         protocols: Protocols under which the task is defined.
         fast_falls_back: Whether ``--split fast`` takes the full set where there is no fast one, as the
             official suite does for sets that are small.
-        data: One entry per split.
+        data: One entry per split; of a fit, the pattern covers ``*.train.jsonl`` and ``*.valid.jsonl``.
         sources: Where the data can be got.
+        fit: How the task is fine-tuned, for the family ``fit``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -116,7 +118,7 @@ class TaskCard(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     title: str
     version: int = Field(ge=1)
-    family: Literal["ranking", "rating", "reading", "acquisition"]
+    family: Literal["ranking", "rating", "reading", "acquisition", "fit"]
     groups: tuple[str, ...]
     summary: str
     license: str
@@ -136,6 +138,7 @@ class TaskCard(BaseModel):
     fast_falls_back: bool = True
     data: dict[Literal["full", "fast", "mini"], DataSpec]
     sources: tuple[SourceSpec, ...] = ()
+    fit: FitSpec | None = None
 
     def sources_of(self, split: str) -> tuple[SourceSpec, ...]:
         """Where the files of a split can be got."""
@@ -150,6 +153,10 @@ class TaskCard(BaseModel):
             raise ValueError(f"a task may not be named like a group: {self.name!r}")
         if "full" not in self.data and "mini" not in self.data:
             raise ValueError("a card needs at least the split 'full' or 'mini'")
+        if (self.family == "fit") != (self.fit is not None):
+            raise ValueError("the family 'fit' and the table [fit] go together")
+        if self.fit is not None and self.metric not in self.fit.metrics:
+            raise ValueError(f"the headline's metric '{self.metric}' is not among the metrics of [fit]")
         return self
 
 
@@ -185,7 +192,7 @@ def load_card(path: Path) -> TaskCard:
     try:
         return TaskCard.model_validate(content)
     except ValidationError as error:
-        known = (*TaskCard.model_fields, *DataSpec.model_fields, *SourceSpec.model_fields)
+        known = (*TaskCard.model_fields, *DataSpec.model_fields, *SourceSpec.model_fields, *FitSpec.model_fields, *Training.model_fields)
         raise UsageError(
             f"A task card is wrong: {explain_validation(error, known)}.",
             where=str(path),

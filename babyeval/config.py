@@ -38,6 +38,8 @@ class RunConfig(BaseModel):
         dtype: Precision of the forward pass.
         device: Where it runs.
         limit: Take only so many items of each task; never ranked or exported.
+        seeds: Fine-tuning seeds under ``robust``: 1 to this number; 5 if not given. Official protocols take seed 42 alone.
+        allow_split_valid: Where a task has no training file, fine-tune on a part of the file that is reported.
         condition: Training condition, where the checkpoint does not say it.
         train_seed: Training seed, where the checkpoint does not say it.
         dry_run: Show the plan and stop.
@@ -62,6 +64,8 @@ class RunConfig(BaseModel):
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     limit: int | None = Field(default=None, ge=1)
+    seeds: int | None = Field(default=None, ge=1)
+    allow_split_valid: bool = False
     condition: str | None = None
     train_seed: int | None = None
     dry_run: bool = False

@@ -58,7 +58,7 @@ def _train_tokenizer() -> Any:
 
 def _bundled_sentences() -> Iterator[str]:
     for listing in list_tasks():
-        if listing.task and "mini" in listing.task.card.data:
+        if listing.task and listing.task.card.family != "fit" and "mini" in listing.task.card.data:
             source = find_data(listing.task.card, listing.task.home, "mini", None)
             for file in source.files:
                 for record in read_jsonl(file) if file.path.suffix == ".jsonl" else ():

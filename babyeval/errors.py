@@ -50,6 +50,10 @@ class MissingError(BabyevalError):
     exit_code = 3
 
 
+class MemoryMissing(MissingError):
+    """The computer or its device has too little memory for one task."""
+
+
 class DataMissing(MissingError):
     """A task's data is not in any of the places that were looked at."""
 

@@ -29,40 +29,24 @@ if TYPE_CHECKING:
     from babyeval.scoring.tokens import Encoded
 
 
-class SpanTask(abc.ABC):
-    """A task that asks a model for log-probabilities of spans and nothing else.
+class Task:
+    """What tasks of all families share.
 
     Args:
         card: What the task is.
         home: The folder that holds the card and the bundled files.
 
     Attributes:
-        decides: True if only the sign of score differences counts, so that a score far from
-            the decision boundary may be computed in bfloat16.
-        corrects_word_end: True if under ``robust`` it can add scores corrected for the end of words.
         headline_count: How many of the first scores are headlines.
         does: What it does with a model, for ``babyeval check``.
-        across: True if its number needs several checkpoints of one training run: scores of one
-            checkpoint are then only a part of it, and `trajectory` makes the number.
     """
 
-    decides = False
-    across = False
-    corrects_word_end = False
     headline_count = 1
-    does = "makes a score of its log-probabilities"
+    does = "gives a number"
 
     def __init__(self, card: TaskCard, home: Path) -> None:
         self.card = card
         self.home = home
-
-    @abc.abstractmethod
-    def items(self, source: DataSource) -> list[Item]:
-        """Reads the items of a split, in file order.
-
-        Raises:
-            DataError: A line is malformed; file and line are named.
-        """
 
     @cached_property
     def code_digest(self) -> str:
@@ -71,6 +55,31 @@ class SpanTask(abc.ABC):
         for path in sorted(self.home.glob("*.py")):
             total.update(path.name.encode() + b"\0" + path.read_bytes())
         return total.hexdigest()
+
+
+class SpanTask(Task, abc.ABC):
+    """A task that asks a model for log-probabilities of spans and nothing else.
+
+    Attributes:
+        decides: True if only the sign of score differences counts, so that a score far from
+            the decision boundary may be computed in bfloat16.
+        corrects_word_end: True if under ``robust`` it can add scores corrected for the end of words.
+        across: True if its number needs several checkpoints of one training run: scores of one
+            checkpoint are then only a part of it, and `trajectory` makes the number.
+    """
+
+    decides = False
+    across = False
+    corrects_word_end = False
+    does = "makes a score of its log-probabilities"
+
+    @abc.abstractmethod
+    def items(self, source: DataSource) -> list[Item]:
+        """Reads the items of a split, in file order.
+
+        Raises:
+            DataError: A line is malformed; file and line are named.
+        """
 
     def keeps(self, item: Item, protocol: Protocol) -> bool:
         """Whether the item belongs to the task under this protocol."""

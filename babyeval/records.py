@@ -202,6 +202,73 @@ class Timing(_Record):
     trie_nodes: int
 
 
+class SeedFit(_Record):
+    """One fit of a classifier.
+
+    Attributes:
+        seed: Decides the head's first weights, dropout, and the order of the data.
+        value: The headline's metric; null where the fit diverged.
+        diverged: Why the fit was given up; null if it was not.
+        constant: Whether it gives all reported examples one label; null where it diverged.
+        best_epoch: The epoch whose weights predicted, from 1.
+        losses: Mean training loss of each epoch, in nats.
+        selection: Of each epoch the metric that chose.
+        updates: Optimizer steps.
+        truncated: Reported examples that lost tokens.
+        batch_size: Examples of one forward pass; less than stated where memory ran out.
+        accumulation: Forward passes of one update.
+        seconds: Wall time.
+    """
+
+    seed: int
+    value: float | None
+    diverged: str | None = None
+    constant: bool | None
+    best_epoch: int
+    losses: tuple[float | None, ...]
+    selection: tuple[float | None, ...]
+    updates: int
+    truncated: int
+    batch_size: int
+    accumulation: int
+    seconds: float
+
+
+class FitInfo(_Record):
+    """How a fine-tuned task came to its number.
+
+    Attributes:
+        seed: Of a single fit's record its seed; null in the summary over seeds.
+        fits: The fits, by seed; diverged ones too, which enter no score.
+        hyper: All hyper-parameters.
+        hyper_digest: Digest of them.
+        train_labels: Number of training examples of each label, in the card's order.
+        reported_labels: Number of reported examples of each label.
+        split_valid: Learnt from and reported are parts of one file, for want of a training file.
+        mde: The least difference to another model's headline that these items and seeds would show with 80% power at
+            the two-sided 5% level, in the headline's unit; null where there is no interval.
+    """
+
+    seed: int | None = None
+    fits: tuple[SeedFit, ...]
+    hyper: dict[str, Any]
+    hyper_digest: str
+    train_labels: tuple[int, ...]
+    reported_labels: tuple[int, ...]
+    split_valid: bool = False
+    mde: float | None = None
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of all fits."""
+        return tuple(fit.seed for fit in self.fits)
+
+    @property
+    def counted(self) -> tuple[SeedFit, ...]:
+        """The fits that enter the scores."""
+        return tuple(fit for fit in self.fits if fit.diverged is None)
+
+
 class ImportedFrom(_Record):
     """The official result file that a record was made from.
 
@@ -220,7 +287,8 @@ class TaskResult(_Record):
     """One task, one model, one split, one protocol.
 
     Of a task whose number needs several checkpoints there is a record for each of them, and one over all: its
-    ``checkpoints`` are listed, and its model's revision is the glob that chose them.
+    ``checkpoints`` are listed, and its model's revision is the glob that chose them. Of a fine-tuned task there is a
+    record for each seed, and one over all.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -239,6 +307,7 @@ class TaskResult(_Record):
     data: DataInfo | None = None
     provenance: Provenance | None = None
     timing: Timing | None = None
+    fit: FitInfo | None = None
     imported: ImportedFrom | None = None
 
     @computed_field  # type: ignore[prop-decorator]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 from babyeval.errors import BabyevalError, UsageError
-from babyeval.families import SpanTask
+from babyeval.families import Task
 
 ENTRY_POINT_GROUP = "babyeval.tasks"
 _BUILT_IN = "babyeval"
-_registered: dict[str, SpanTask] = {}
+_registered: dict[str, Task] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class Listing:
 
     name: str
     origin: str
-    task: SpanTask | None
+    task: Task | None
     problem: str = ""
 
 
-def register_task(task: SpanTask) -> None:
+def register_task(task: Task) -> None:
     """Makes a task available in this process without packaging it.
 
     Raises:
@@ -55,9 +55,9 @@ def _origin(entry: EntryPoint) -> str:
     return entry.dist.name if entry.dist is not None else "unknown"
 
 
-def _load(entry: EntryPoint) -> SpanTask:
+def _load(entry: EntryPoint) -> Task:
     task = entry.load()
-    if not isinstance(task, SpanTask):
+    if not isinstance(task, Task):
         raise UsageError(f"{entry.value} is a {type(task).__name__}, not a task.")
     if task.card.name != entry.name:
         raise UsageError(f"The card calls the task '{task.card.name}', its entry point '{entry.name}'.")
@@ -87,7 +87,7 @@ def _clash(name: str, entries: list[EntryPoint]) -> UsageError:
     return UsageError(f"The task '{name}' is defined twice, by {origins}.", hint="Uninstall one of the two or rename its task.")
 
 
-def get_task(name: str) -> SpanTask:
+def get_task(name: str) -> Task:
     """The task of that name.
 
     Raises:
@@ -127,7 +127,7 @@ def _groups() -> dict[str, list[str]]:
     return groups
 
 
-def resolve_tasks(names: list[str]) -> list[SpanTask]:
+def resolve_tasks(names: list[str]) -> list[Task]:
     """The tasks that a list of task and group names selects, each once, in the order given.
 
     Raises:
@@ -138,7 +138,7 @@ def resolve_tasks(names: list[str]) -> list[SpanTask]:
         'blimp'
     """
     groups, entries = _groups(), _entries()
-    chosen: dict[str, SpanTask] = {}
+    chosen: dict[str, Task] = {}
     for name in names:
         is_task = name in entries or name in _registered  # a plug-in's group must not capture a task's name
         for task_name in [name] if is_task else groups.get(name, [name]):

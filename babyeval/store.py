@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 RESULT_FILE = "result.json"
 ITEMS_FILE = "items.parquet"
+_SEED = re.compile(r"seed_(\d+)")
 
 
 class DamagedRecord(UsageError):
@@ -30,6 +32,8 @@ class DamagedRecord(UsageError):
 
 class ResultStore:
     """A folder of results: ``<model>/<revision>/<task>/<split>-<backend>/<protocol>/``.
+
+    Fine-tuned tasks have a record over all seeds there, and below it ``seed_<k>/`` for each of them.
 
     Args:
         root: The results folder; made when something is written.
@@ -44,9 +48,11 @@ class ResultStore:
 
     def folder_of(self, result: TaskResult) -> Path:
         """Where this record lies."""
-        return self.folder(
+        folder = self.folder(
             result.model.name, result.model.revision, result.task.name, result.split, result.backend, result.protocol
         )
+        seed = result.fit.seed if result.fit is not None else None
+        return folder if seed is None else folder / f"seed_{seed}"
 
     def require_writable(self) -> None:
         """Finds out before hours of work whether results can be written.
@@ -121,6 +127,17 @@ class ResultStore:
             return self.read(path)
         return None
 
+    def seeds(self, model: ModelInfo, task: str, split: str, backend: str, protocol: str) -> dict[int, TaskResult]:
+        """The records of single seeds that can be read, of a fine-tuned task."""
+        folder = self.folder(model.name, model.revision, task, split, backend, protocol)
+        found: dict[int, TaskResult] = {}
+        for path in folder.glob(f"seed_*/{RESULT_FILE}"):
+            with contextlib.suppress(DamagedRecord):
+                result = self.read(path)
+                if result.fit is not None and result.fit.seed is not None:
+                    found[result.fit.seed] = result
+        return dict(sorted(found.items()))
+
     def over_checkpoints(self, model: str, task: str, split: str, backend: str, protocol: str) -> TaskResult | None:
         """The record over the most checkpoints of this model, if there is one that can be read."""
         found = []
@@ -151,8 +168,11 @@ class ResultStore:
                 hint="Delete it and run that task again: its rows are cached.",
             ) from error
 
-    def results(self) -> Iterator[TaskResult]:
+    def results(self, seeds: bool = False) -> Iterator[TaskResult]:
         """All records of the folder.
+
+        Args:
+            seeds: Also those of single fine-tuning seeds, which the record over all seeds sums up.
 
         Raises:
             MissingError: There is no such folder.
@@ -161,7 +181,8 @@ class ResultStore:
         if not self.root.is_dir():
             raise MissingError(f"There is no results folder '{self.root}'.", hint="Name it, or make one by 'babyeval run'.")
         for path in sorted(self.root.glob(f"**/{RESULT_FILE}")):
-            yield self.read(path)
+            if seeds or not _SEED.fullmatch(path.parent.name):  # no protocol has such a name
+                yield self.read(path)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,9 @@ from typing import Literal
 from babyeval.card import SPLITS
 from babyeval.data.lookup import DataSource, find_data
 from babyeval.errors import BabyevalError, DataMissing
-from babyeval.families import SpanTask
+from babyeval.families import SpanTask, Task
+from babyeval.fit.task import FitTask
+from babyeval.fit.types import Example
 from babyeval.protocols import PROTOCOLS
 from babyeval.stats.aggregate import UID, group_value
 from babyeval.types import Item, Row
@@ -36,7 +38,7 @@ class Finding:
     detail: str
 
 
-def validate_task(task: SpanTask, data_dir: Path | None = None, passwords: Mapping[str, str] | None = None) -> list[Finding]:
+def validate_task(task: Task, data_dir: Path | None = None, passwords: Mapping[str, str] | None = None) -> list[Finding]:
     """Checks a task as far as its data is there.
 
     Args:
@@ -60,16 +62,63 @@ def validate_task(task: SpanTask, data_dir: Path | None = None, passwords: Mappi
     return findings
 
 
-def _check_split(task: SpanTask, split: str, data_dir: Path | None, passwords: Mapping[str, str] | None) -> list[Finding]:
+def _check_split(task: Task, split: str, data_dir: Path | None, passwords: Mapping[str, str] | None) -> list[Finding]:
     try:
         source = find_data(task.card, task.home, split, data_dir, passwords)
-        return [Finding(f"{split}: data", "right", f"{len(source.files)} files"), *_check_items(task, split, source)]
+        found = Finding(f"{split}: data", "right", f"{len(source.files)} files")
+        if isinstance(task, FitTask):
+            return [found, *_check_examples(task, split, source)]
+        assert isinstance(task, SpanTask), f"a task of an unknown kind, {type(task).__name__}"
+        return [found, *_check_items(task, split, source)]
     except DataMissing as error:  # not there, or locked
         return [Finding(f"{split}: data", "absent", f"{error.what} {error.where or ''}".strip())]
     except BabyevalError as error:
         return [Finding(f"{split}: items", "wrong", f"{error.what} {error.where or ''}")]
     except Exception as error:  # a plug-in's own code may fail in any way; the reason is shown
         return [Finding(f"{split}: items", "wrong", f"{type(error).__name__}: {error}")]
+
+
+def _check_examples(task: FitTask, split: str, source: DataSource) -> list[Finding]:
+    """Two files of labelled texts; the training file of some sets is not given away, and half of a check is better than none."""
+    read, bundled = task.read(source, allow_split_valid=True), task.card.data[source.split].bundled
+    together = len(read.train) + len(read.reported)
+    sizes = (
+        f"{together:,} to report on"
+        if read.split_valid
+        else f"{len(read.train):,} to learn from, {len(read.reported):,} to report on"
+    )
+    findings = [Finding(f"{split}: examples", "right", sizes)]
+    if read.split_valid:
+        findings.append(Finding(f"{split}: training file", "absent", "not here: a run needs it, or --allow-split-valid"))
+    for part, examples in (("train", read.train), ("reported", read.reported)):
+        counts = Counter(example.label for example in examples)
+        lacking = [label for i, label in enumerate(task.spec.labels) if not counts[i]]
+        shares = ", ".join(f"{label} {counts[i]:,}" for i, label in enumerate(task.spec.labels))
+        findings.append(_finding(f"{split}: {part} labels", not lacking, shares, f"no line has the label {', '.join(lacking)}"))
+        if bundled:
+            level = max(counts.values()) - min(counts.values()) <= 1
+            findings.append(_finding(f"{split}: {part} balance", level, "every label equally often", shares))
+    common = {(e.text_a, e.text_b) for e in read.train} & {(e.text_a, e.text_b) for e in read.reported}
+    detail = f"{len(common)} texts are in both files" if common else "no text is in both files"  # official files have a few
+    findings.append(_finding(f"{split}: overlap", not (common and bundled), detail, detail))
+    ids = {e.id for e in read.reported}
+    findings.append(_finding(f"{split}: ids", len(ids) == len(read.reported), "all different", "some are used twice"))
+    again = task.read(source, allow_split_valid=True)
+    findings.append(_finding(f"{split}: determinism", read == again, "read twice, equal", "two readings differ"))
+    return [*findings, _check_chance(task, split, bundled, read.reported)]
+
+
+def _check_chance(task: FitTask, split: str, bundled: bool, reported: Sequence[Example]) -> Finding:
+    """Holds the card's chance against what a guess is expected to earn on these labels."""
+    gold = [example.label for example in reported]
+    guessed, chance = task.guessed(task.card.metric, gold), task.card.chance
+    if guessed is None:
+        return Finding(f"{split}: chance", "absent", f"it is not known what guessing earns by {task.card.metric}")
+    wide = 5.0 if task.card.unit == "percent" else 0.05
+    # The card speaks of the benchmark; F1 of a guess depends on how often label 1 is right, a half in a bundled split.
+    far = abs(guessed - chance) > wide and not bundled
+    found = f"guessing earns {guessed:.1f} {task.card.metric} by expectation"
+    return _finding(f"{split}: chance", not far, found, f"{found}, and the card's chance is {chance:g}")
 
 
 def _check_items(task: SpanTask, split: str, source: DataSource) -> list[Finding]:

@@ -13,12 +13,12 @@ from babyeval.cli.options import DataDir, Json, settings
 if TYPE_CHECKING:
     from babyeval.data.fetch import Fetched
     from babyeval.data.verify import Holding, Verdict
-    from babyeval.families import SpanTask
+    from babyeval.families import Task
 
 app = typer.Typer(help="List, fetch and verify benchmark data.", no_args_is_help=True)
 
 
-def _chosen(names: list[str] | None) -> list[SpanTask]:
+def _chosen(names: list[str] | None) -> list[Task]:
     """The tasks named, or every task that can be loaded."""
     from babyeval.registry import list_tasks, resolve_tasks
 

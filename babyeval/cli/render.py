@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 from rich import box
@@ -48,7 +49,14 @@ def print_results(outcome: RunReport, out: Path) -> None:
     revisions = _revisions(outcome.results)
     for name, members in revisions.items():
         mine = [result for result in outcome.results if result.model.name == name]
-        screen.print(_table_of_sweep(screen, mine) if len(members) > 1 else _table_of_model(screen, mine))
+        if len(members) > 1:
+            screen.print(_table_of_sweep(screen, mine))
+            continue
+        fits = [result for result in mine if result.task.fit]
+        if len(fits) < len(mine):
+            screen.print(_table_of_model(screen, [result for result in mine if not result.task.fit]))
+        if fits:
+            screen.print(_table_of_fits(screen, fits))
     for line in _all_remarks(outcome.results):
         screen.print(Text(line))
     for line in dict.fromkeys(_group_line(group, len(revisions[group.model]) > 1) for group in outcome.groups):
@@ -74,6 +82,59 @@ def _table_of_model(screen: Console, mine: Sequence[TaskResult]) -> Table:
     return simple_table(title, [columns[i] for i in shown], rows, [n for n, i in enumerate(shown) if 3 <= i <= 7])
 
 
+def _table_of_fits(screen: Console, mine: Sequence[TaskResult]) -> Table:
+    """Fine-tuned tasks: the mean over seeds and its spread, and beneath it what other metrics give."""
+    title = f"{mine[0].model.name} ({mine[0].model.revision}), fine-tuned"
+    columns = ("task", "split", "protocol", "mean", "SD over seeds", "95% interval", "chance", "n", "seeds", "status")
+    rows: list[tuple[str, ...]] = []
+    for result in mine:
+        whole = tuple(score for score in result.scores if not score.group)
+        for score in whole or (None,):
+            first = score is None or score in result.headlines
+            name = result.task.name if first else f"  {score.metric}" if score else ""
+            value, *others = cells(score)
+            seeds = _seeds(result) if first else ""
+            rows.append(
+                (
+                    name,
+                    result.split,
+                    result.protocol,
+                    value,
+                    _spread(result, score),
+                    *others,
+                    seeds,
+                    status_of(result) if first else "",
+                )
+            )
+    shown = range(len(columns)) if screen.width >= _WIDE else (0, 2, 3, 4, 5, 9)
+    rows = [tuple(row[i] for i in shown) for row in rows]
+    return simple_table(title, [columns[i] for i in shown], rows, [n for n, i in enumerate(shown) if 3 <= i <= 8])
+
+
+def _spread(result: TaskResult, score: Score | None) -> str:
+    """Standard deviation over seeds of a fit's metric."""
+    values = [one.value for one in result.scores if score and (one.metric, one.group) == (score.metric, "seed")]
+    known = [value for value in values if value is not None]
+    return f"{stdev(known):.2f}" if len(known) == len(values) > 1 else "-"
+
+
+def _seeds(result: TaskResult) -> str:
+    """The seeds behind a mean: how many, of how many if some diverged."""
+    if result.fit is None:
+        return "-"
+    counted, everything = len(result.fit.counted), len(result.fit.fits)
+    return str(counted) if counted == everything else f"{counted} of {everything}"
+
+
+def status_of(result: TaskResult) -> str:
+    """The status, with what makes a fit's number another one than it seems."""
+    fit = result.fit
+    constant = sum(bool(one.constant) for one in fit.counted) if fit is not None else 0
+    if fit is None or not constant:
+        return result.status
+    return f"{result.status}, constant" + (f" in {constant} of {len(fit.counted)}" if len(fit.fits) > 1 else "")
+
+
 def _table_of_sweep(screen: Console, mine: Sequence[TaskResult]) -> Table:
     """Several revisions of one model in one table: task by task, in the order of training."""
     models = list({result.model.revision: result.model for result in mine if not result.checkpoints}.values())
@@ -84,7 +145,7 @@ def _table_of_sweep(screen: Console, mine: Sequence[TaskResult]) -> Table:
     keyed: list[tuple[tuple[Any, ...], tuple[str, ...]]] = []
     for result in mine:
         label, words, revision = (result.task.name, result.split, result.protocol), result.model.words_seen, result.model.revision
-        status = result.status + (f", weights of {twins[revision]}" if revision in twins else "")
+        status = status_of(result) + (f", weights of {twins[revision]}" if revision in twins else "")
         for i, score in enumerate(result.headlines or (None,)):
             name = f"{label[0]} {score.subset}" if score and score.subset else label[0]
             row = (name, *label[1:], "-" if words is None else short_count(words), revision, *cells(score), status)
@@ -164,6 +225,8 @@ def _remarks(result: TaskResult) -> list[str]:
     lines = [f"{result.status}. {result.error}"] if result.error and result.status != "not_applicable" else []
     if result.data and result.data.departs:
         lines.append(f"the data is not what was published: {result.data.departs}.")
+    if result.fit is not None:
+        return [*lines, *(f"{note}." for score in result.headlines if score.note for note in score.note.split("; "))]
     for score in result.scores:
         if not score.group and score.note and (score.ci_low is None or score.se is not None):
             name = " ".join(filter(None, ("" if score in result.headlines else score.metric, score.subset)))
@@ -214,11 +277,28 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
                 "reason": str(planned.error) if planned.error else None,
             }
         )
+    fits = [
+        {
+            "task": planned.task.card.name,
+            "protocol": planned.protocol.name,
+            "split": planned.split,
+            "state": planned.state,
+            "seeds": list(planned.seeds),
+            "seeds_to_do": planned.todo if planned.state == "run" else [],
+            "train_examples": len(planned.train) if planned.state == "run" else None,
+            "items": len(planned.reported) if planned.state == "run" else None,
+            "epochs": planned.hyper.epochs if planned.hyper else None,
+            "files": [file.name for file in planned.source.files] if planned.source else [],
+            "reason": str(planned.error) if planned.error else None,
+        }
+        for planned in plan.fits
+    ]
     return {
         "model": plan.model.model_dump(),
         "backend": plan.backend,
         "backend_reason": plan.checkpoint.choice.reason,
         "tasks": tasks,
+        "fits": fits,
         "queries": len(asked),
         "to_compute": len(missing),
     }
@@ -239,8 +319,25 @@ def print_plan(summary: dict[str, Any]) -> None:
     name += f" ({revision})" if revision != "main" else ""
     title = f"{name}, scored as {summary['backend']} ({summary['backend_reason']})"
     columns = ("task", "split", "protocol", "state", "items", "queries", "to compute")
-    screen.print(simple_table(title, columns, rows, (4, 5, 6)))
-    for task in summary["tasks"]:
+    if rows or not summary["fits"]:
+        screen.print(simple_table(title, columns, rows, (4, 5, 6)))
+    if summary["fits"]:
+        screen.print(_table_of_planned_fits(name, summary["fits"], words))
+    for task in [*summary["tasks"], *summary["fits"]]:
         if task["reason"]:
             screen.print(Text(f"{task['task']}: {task['reason']}"))
-    screen.print(f"{summary['to_compute']:,} of {summary['queries']:,} distinct queries would be computed.")
+    if summary["tasks"]:
+        screen.print(f"{summary['to_compute']:,} of {summary['queries']:,} distinct queries would be computed.")
+
+
+def _table_of_planned_fits(name: str, fits: Sequence[dict[str, Any]], words: dict[str, str]) -> Table:
+    rows = [
+        (
+            fit["task"], fit["split"], fit["protocol"], words.get(fit["state"], fit["state"]),
+            ", ".join(map(str, fit["seeds_to_do"])) or "-",
+            *("-" if fit[key] is None else f"{fit[key]:,}" for key in ("train_examples", "items", "epochs")),
+        )
+        for fit in fits
+    ]  # fmt: skip
+    columns = ("task", "split", "protocol", "state", "seeds to do", "training examples", "items", "epochs")
+    return simple_table(f"{name}, to be fine-tuned", columns, rows, (5, 6, 7))

@@ -41,6 +41,12 @@ def run(
     dtype: Annotated[Text, typer.Option(help="float32, or bfloat16 with checks. Default: float32.")] = None,
     device: Device = None,
     limit: Annotated[int | None, typer.Option(help="Only so many items per task; such scores are never ranked.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Fine-tuning seeds under robust, 1 to N. Default: 5; fewer than 3 are flagged.")
+    ] = None,
+    allow_split_valid: Annotated[
+        bool, typer.Option("--allow-split-valid", help="Fine-tune on a part of the reported file where there is no other.")
+    ] = False,
     condition: Annotated[Text, typer.Option(help="Training condition of the model, for comparisons.")] = None,
     train_seed: Annotated[int | None, typer.Option(help="Training seed of the model, for comparisons.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and stop.")] = False,
@@ -62,7 +68,7 @@ def run(
         "models": tuple(model) if model else None, "revisions": revisions, "tasks": tasks, "split": split, "protocol": protocol,
         "data_dir": data_dir, "data_password": tuple(data_password) if data_password else None, "out": out,
         "backend": backend, "masking": masking, "word_end": word_end, "dtype": dtype, "device": device,
-        "limit": limit, "condition": condition, "train_seed": train_seed, "dry_run": dry_run or None, "fresh": fresh or None,
+        "limit": limit, "seeds": seeds, "allow_split_valid": allow_split_valid or None, "condition": condition, "train_seed": train_seed, "dry_run": dry_run or None, "fresh": fresh or None,
         "offline": offline or None, "trust_remote_code": trust_remote_code or None, "allow_pickle": allow_pickle or None,
     }  # fmt: skip
     raise typer.Exit(_run_and_print(load_config(given), json))
@@ -83,7 +89,7 @@ def _run_and_print(config: RunConfig, json: bool) -> int:
         if not config.dry_run:
             return
         plans.append(render.plan_summary(plan))
-        states.update(planned.state for planned in plan.tasks)
+        states.update(planned.state for planned in (*plan.tasks, *plan.fits))
         if not json:
             render.print_plan(plans[-1])
 

@@ -52,7 +52,7 @@ def show(name: str, json: Json = False) -> None:
     if json:
         render.print_json(task.card.model_dump(mode="json"))
         return
-    rows = [(key, _readable(value)) for key, value in task.card.model_dump(mode="json").items()]
+    rows = [(key, _readable(value)) for key, value in task.card.model_dump(mode="json").items() if value is not None]
     screen = render.console()
     screen.print(render.simple_table(task.card.title, ("key", "value"), rows))
     readme = task.home / "README.md"
@@ -64,10 +64,20 @@ def show(name: str, json: Json = False) -> None:
 
 def _readable(value: object) -> str:
     if isinstance(value, dict):
-        return "\n".join(f"{key}: {part['path']}" for key, part in value.items())
+        return "\n".join(f"{key}: {_part(part)}" for key, part in value.items() if part not in (None, {}, ""))
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return "\n".join(map(_source_line, value))
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _part(part: object) -> str:
+    """One entry of a table: of a data set where it lies, of another table what is set in it."""
+    if not isinstance(part, dict):
+        return _readable(part)
+    if "path" in part:
+        return " ".join(filter(None, (part["path"], part["pattern"] if part["pattern"] != "*.jsonl" else "")))
+    given = {key: value for key, value in part.items() if value not in (None, {}, "")}
+    return ", ".join(f"{key} ({_part(value)})" if isinstance(value, dict) else f"{key} = {value}" for key, value in given.items())
 
 
 def _source_line(source: dict[str, Any]) -> str:

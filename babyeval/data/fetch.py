@@ -19,7 +19,7 @@ from babyeval.data.convert import TABLES, global_piqa, read_table
 from babyeval.data.hub import Unreachable, get_file, is_glob, list_files, matching, quiet_hub
 from babyeval.data.lookup import find_data, resolved_split
 from babyeval.errors import BabyevalError, DataError, DataMissing, MissingError, UsageError, disk_error, unreadable
-from babyeval.families import SpanTask
+from babyeval.families import Task
 from babyeval.progress import Reporter
 from babyeval.store import atomic_path
 
@@ -72,7 +72,7 @@ class Fetched:
     error: BabyevalError | None = None
 
 
-def fetch(tasks: Sequence[SpanTask], wish: Wish, reporter: Reporter) -> list[Fetched]:
+def fetch(tasks: Sequence[Task], wish: Wish, reporter: Reporter) -> list[Fetched]:
     """Fetches the data of tasks; one that fails stops no other.
 
     Args:
@@ -85,7 +85,7 @@ def fetch(tasks: Sequence[SpanTask], wish: Wish, reporter: Reporter) -> list[Fet
     """
     if wish.split == "mini":
         raise UsageError("The split 'mini' is bundled: there is nothing to fetch.", hint="Choose full or fast by --split.")
-    wanted: list[tuple[SpanTask, SourceSpec]] = []
+    wanted: list[tuple[Task, SourceSpec]] = []
     for task in tasks:
         splits = ("full", "fast") if wish.split is None else (resolved_split(task.card, wish.split),)
         own = [split for split in splits if split in task.card.data and not task.card.data[split].bundled]
@@ -103,13 +103,13 @@ def fetch(tasks: Sequence[SpanTask], wish: Wish, reporter: Reporter) -> list[Fet
     return outcomes
 
 
-def _unknown(task: SpanTask, splits: Sequence[str]) -> SourceSpec:
+def _unknown(task: Task, splits: Sequence[str]) -> SourceSpec:
     places = " and ".join(task.card.data[split].path for split in task.card.data if split in splits)
     note = f"Get it from {task.card.homepage or 'its authors'} and put it into {places} of a data folder."
     return SourceSpec.model_validate({"splits": splits, "note": note})
 
 
-def _fetch_source(task: SpanTask, source: SourceSpec, wish: Wish, reporter: Reporter) -> Fetched:
+def _fetch_source(task: Task, source: SourceSpec, wish: Wish, reporter: Reporter) -> Fetched:
     name = task.card.name
     if not source.repo:
         return _by_hand(task, source, wish)
@@ -130,7 +130,7 @@ def _fetch_source(task: SpanTask, source: SourceSpec, wish: Wish, reporter: Repo
     return Fetched(name, source.splits, source.label, "fetched", tuple(f"{source.to}/{file}" for file in sorted(contents)))
 
 
-def _by_hand(task: SpanTask, source: SourceSpec, wish: Wish) -> Fetched:
+def _by_hand(task: Task, source: SourceSpec, wish: Wish) -> Fetched:
     """Data that no download gives: there, or an error that says how to get it."""
     for split in source.splits:
         with suppress(DataMissing):
@@ -155,7 +155,7 @@ def _published(home: Path, source: SourceSpec) -> dict[str, Checksum]:
     }
 
 
-def _outdated(task: SpanTask, source: SourceSpec, root: Path) -> list[str]:
+def _outdated(task: Task, source: SourceSpec, root: Path) -> list[str]:
     """What an older commit of a source left among the files that the task reads."""
     specs = [task.card.data[split] for split in source.splits if split in task.card.data]
     read = [pattern for spec in specs for pattern in (spec.path, f"{spec.path}/{spec.pattern}", spec.archive)]

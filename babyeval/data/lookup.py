@@ -172,7 +172,7 @@ def find_data(
         where=f"looked for {wanted}{f' or {spec.archive}' if spec.archive else ''} in "
         + " and ".join(f"{root}{' (no such folder)' if root == _HERE and not root.is_dir() else ''}" for root in roots)
         + "".join(incomplete),
-        hint=_how_to_get(card, known_split),
+        hint=how_to_get(card, known_split),
     )
 
 
@@ -191,7 +191,8 @@ def resolved_split(card: TaskCard, split: str) -> Split:
     )
 
 
-def _how_to_get(card: TaskCard, split: str) -> str:
+def how_to_get(card: TaskCard, split: str) -> str:
+    """What to do where files of a split are missing."""
     sources = card.sources_of(split)
     hints = []
     if any(source.repo and "babyeval data fetch" not in source.note for source in sources):  # else the note says it

@@ -13,7 +13,7 @@ from babyeval.card import TaskCard
 from babyeval.data.checksums import Checksum, FetchedFile, read_checksums, read_lock
 from babyeval.data.lookup import DataFile, DataSource, Split, find_data, require_data_folder
 from babyeval.errors import BabyevalError, DataMissing, unreadable
-from babyeval.families import SpanTask
+from babyeval.families import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Holding:
         problem: Why they cannot be used although they are there.
     """
 
-    task: SpanTask
+    task: Task
     split: Split
     data: DataSource | None
     problem: BabyevalError | None = None
@@ -53,7 +53,7 @@ class Verdict:
     detail: str
 
 
-def holdings(tasks: Sequence[SpanTask], data_dir: Path | None) -> list[Holding]:
+def holdings(tasks: Sequence[Task], data_dir: Path | None) -> list[Holding]:
     """What is there of every split of tasks, in the places that a run would look at.
 
     Raises:
@@ -74,7 +74,7 @@ def holdings(tasks: Sequence[SpanTask], data_dir: Path | None) -> list[Holding]:
     return found
 
 
-def verify(tasks: Sequence[SpanTask], data_dir: Path | None) -> list[Verdict]:
+def verify(tasks: Sequence[Task], data_dir: Path | None) -> list[Verdict]:
     """Compares the files that a run would read with what was published, and with what was fetched.
 
     Args:
@@ -101,7 +101,7 @@ def verify(tasks: Sequence[SpanTask], data_dir: Path | None) -> list[Verdict]:
     return verdicts
 
 
-def departures(task: SpanTask, data: DataSource) -> str | None:
+def departures(task: Task, data: DataSource) -> str | None:
     """How the files of a run differ from the published set; None if they do not, or nothing is known of it."""
     if task.card.data[data.split].bundled:
         return None

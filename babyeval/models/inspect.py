@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from babyeval.data.lookup import find_data
-from babyeval.families import SpanTask
+from babyeval.families import SpanTask, Task
 from babyeval.models.checkpoint import Checkpoint
 from babyeval.models.kind import Backend
 from babyeval.protocols import PROTOCOLS
@@ -76,10 +76,11 @@ def inspect_checkpoint(checkpoint: Checkpoint, device: str = "auto") -> Inspecti
     return found
 
 
-def _use(task: SpanTask) -> str:
+def _use(task: Task) -> str:
     """What a task does with the model, on what, and where it is not defined."""
     absent = [name for name in PROTOCOLS if name not in task.card.protocols]
-    return task.does + _shape(task) + (f"; not part of {', '.join(absent)}" if absent else "")
+    shape = _shape(task) if isinstance(task, SpanTask) else ""
+    return task.does + shape + (f"; not part of {', '.join(absent)}" if absent else "")
 
 
 def _shape(task: SpanTask) -> str:

@@ -44,12 +44,27 @@ def load_model(checkpoint: Checkpoint, device: torch.device) -> Any:
             model = copy.deepcopy(model).float().to(device)
         return model.eval()
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
-    from transformers.utils import logging
 
     if checkpoint.backend in SEQ2SEQ_BACKENDS:
         auto: Any = AutoModelForSeq2SeqLM
     else:
         auto = AutoModelForCausalLM if checkpoint.backend == "causal" else AutoModelForMaskedLM
+    return load_as(auto, checkpoint).to(device).eval()
+
+
+def load_as(auto: Any, checkpoint: Checkpoint, unneeded: tuple[str, ...] = ()) -> Any:
+    """The weights of a checkpoint's folder in float32, opened by one of the ``AutoModel`` classes.
+
+    Args:
+        auto: The class.
+        checkpoint: What to open.
+        unneeded: Beginnings of the names of weights that may be absent, since nothing reads them.
+
+    Raises:
+        UsageError: Weights are missing, damaged, or do not fit the configuration.
+    """
+    from transformers.utils import logging
+
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -71,7 +86,7 @@ def load_model(checkpoint: Checkpoint, device: torch.device) -> Any:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
-    absent = sorted(name for name in info["missing_keys"] if not name.endswith(_BUFFERS))
+    absent = sorted(name for name in info["missing_keys"] if not (name.endswith(_BUFFERS) or name.startswith(unneeded)))
     if absent:
         raise UsageError(
             f"The checkpoint lacks {len(absent)} weights of {type(model).__name__}, which would be random: "
@@ -79,7 +94,7 @@ def load_model(checkpoint: Checkpoint, device: torch.device) -> Any:
             where=str(checkpoint.folder),
             hint="It may have been saved without its vocabulary head, or need another --backend.",
         )
-    return model.to(device).eval()
+    return model
 
 
 def rounded_copy(model: Any) -> Any:

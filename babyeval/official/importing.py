@@ -116,6 +116,7 @@ class _Importer:
         if found.task not in self.available:
             return Imported(found, "kept", "this version has no such task", carry=_predictions(found))
         task = get_task(found.task)
+        assert isinstance(task, SpanTask)  # fine-tuning has one key, and is carried
         if found.kind == "report":
             reason = "its predictions are not here (--save_predictions)"
             return self._from_report(found, task, found.read_report(), None, reason)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from babyeval.data.lookup import TRY_MINI, find_data
 from babyeval.errors import DataError, DataMissing, MissingError, UsageError
+from babyeval.families import SpanTask
 from babyeval.official.carried import Carried, find_carried
 from babyeval.official.parts import GLUE_TASKS, OFFICIAL_BACKENDS, Part, year_parts
 from babyeval.official.predictions import counted, make_predictions
@@ -151,6 +152,7 @@ def _from_record(
         if problem:
             return None, f"{problem} ({path})"
     task = get_task(part.task)
+    assert isinstance(task, SpanTask)
     try:
         source = find_data(task.card, task.home, record.split, data_dir, passwords)
     except DataMissing as error:  # a submission takes the full split

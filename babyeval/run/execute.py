@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from babyeval.data.verify import departures
 from babyeval.errors import BabyevalError, MissingError, UsageError
-from babyeval.records import Counts, DataInfo, FileInfo, RunReport, TaskResult, Timing
+from babyeval.records import Counts, DataInfo, FileInfo, FitInfo, RunReport, TaskResult, Timing
 from babyeval.run.groups import group_headlines
-from babyeval.run.plan import Plan, PlannedTask, planned_dtype, planned_word_end, unexpected
+from babyeval.run.plan import Plan, planned_dtype, planned_word_end, unexpected
+from babyeval.run.planned import Planned, PlannedTask
 from babyeval.run.precision import Answers, Rows, checked_rows, rows_of
 from babyeval.run.provenance import provenance
 from babyeval.scoring.engine import Dtype
@@ -24,7 +25,7 @@ def execute(plan: Plan) -> list[TaskResult]:
     """Runs what has to be run and writes its records.
 
     Returns:
-        One result per planned task, in the plan's order.
+        One result per planned task, in the plan's order, tasks about spans first.
 
     Raises:
         UsageError: The model cannot be scored at all.
@@ -35,7 +36,13 @@ def execute(plan: Plan) -> list[TaskResult]:
     precisions: tuple[Dtype, ...] = ("float32", "bfloat16")
     answers = {dtype: _answer_all(plan, running, dtype) for dtype in precisions}
     done = {id(planned): _finish(plan, planned, answers[planned_dtype(plan, planned)], start) for planned in running}
-    return [done.get(id(planned)) or _not_run(plan, planned) for planned in plan.tasks]
+    results = [done.get(id(planned)) or not_run(plan, planned, plan.backend) for planned in plan.tasks]
+    if not plan.fits:
+        return results
+    from babyeval.fit.execute import execute_fits
+
+    plan.engine.close()  # its weights are not needed any more: fits open the body
+    return results + execute_fits(plan, plan.engine.reporter)
 
 
 def _answer_all(plan: Plan, running: Sequence[PlannedTask], dtype: Dtype) -> Answers:
@@ -58,13 +65,13 @@ def _finish(plan: Plan, planned: PlannedTask, answers: Answers, start: float) ->
             rows = [answers[: len(item.spans)] for item, answers in zip(planned.items, rows, strict=True)]
         table = items_table(planned, rows, outcomes)
     except BabyevalError as error:
-        return _record_failure(plan, planned, error)
+        return record_failure(plan, planned, error, plan.backend)
     except Exception as error:  # a plug-in's own code may fail in any way
-        return _record_failure(plan, planned, unexpected(planned.task.card.name, error))
+        return record_failure(plan, planned, unexpected(planned.task.card.name, error), plan.backend)
     assert planned.source is not None
     files = tuple(FileInfo(name=file.name, sha256=file.sha256, size=file.size) for file in planned.source.files)
     result = TaskResult(
-        **_identity(plan, planned),
+        **_identity(plan, planned, plan.backend),
         status="done",
         headlines=tuple(scores[: planned.task.headline_count]),
         scores=tuple(scores),
@@ -129,32 +136,37 @@ def _timing(plan: Plan, start: float) -> Timing:
     )
 
 
-def _identity(plan: Plan, planned: PlannedTask) -> dict[str, Any]:
+def _identity(plan: Plan, planned: Planned, backend: str) -> dict[str, Any]:
     return {
         "task": planned.task.card,
         "model": plan.model,
         "protocol": planned.protocol.name,
         "split": planned.split,
-        "backend": plan.backend,
+        "backend": backend,
     }
 
 
-def _not_run(plan: Plan, planned: PlannedTask) -> TaskResult:
+def not_run(plan: Plan, planned: Planned, backend: str) -> TaskResult:
+    """The result of a task that is kept, or cannot be run and why."""
     if planned.result is not None:
         return planned.result
     assert planned.error is not None
     if planned.state == "failed":
-        return _record_failure(plan, planned, planned.error)
+        return record_failure(plan, planned, planned.error, backend)
     status = "skipped" if planned.state == "skipped" else "not_applicable"
-    return TaskResult(**_identity(plan, planned), status=status, error=str(planned.error))
+    return TaskResult(**_identity(plan, planned, backend), status=status, error=str(planned.error))
 
 
-def _record_failure(plan: Plan, planned: PlannedTask, error: BabyevalError) -> TaskResult:
-    """A failed task leaves a record that says why, but never in the place of a good one."""
+def record_failure(plan: Plan, planned: Planned, error: BabyevalError, backend: str, fit: FitInfo | None = None) -> TaskResult:
+    """A failed task leaves a record that says why, but never in the place of a good one.
+
+    Raises:
+        MissingError: The error concerns all tasks.
+    """
     if isinstance(error, MissingError):
         raise error
-    result = TaskResult(**_identity(plan, planned), status="failed", error=str(error))
-    old = plan.store.find(plan.model, planned.task.card.name, planned.split, plan.backend, planned.protocol.name)
+    result = TaskResult(**_identity(plan, planned, backend), status="failed", error=str(error), fit=fit)
+    old = plan.store.find(plan.model, planned.task.card.name, planned.split, backend, planned.protocol.name)
     return result if old is not None and old.status == "done" else plan.store.write(result, None)
 
 

@@ -3,58 +3,32 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Literal
 
 from babyeval.config import RunConfig
 from babyeval.data.archive import require_known_tasks
-from babyeval.data.lookup import DataSource, resolved_split
+from babyeval.data.lookup import resolved_split
 from babyeval.errors import BabyevalError, DataError, DataMissing, MissingError, UsageError
-from babyeval.families import SpanTask
+from babyeval.families import SpanTask, Task
+from babyeval.fit.plan import find_fits
+from babyeval.fit.task import FitTask
 from babyeval.models.checkpoint import Checkpoint
 from babyeval.models.kind import MASKED_BACKENDS, kind_of
 from babyeval.progress import Reporter
-from babyeval.protocols import EncodingPolicy, Protocol, get_protocols
+from babyeval.protocols import EncodingPolicy, get_protocols
 from babyeval.records import ModelInfo, TaskResult
 from babyeval.registry import resolve_tasks
-from babyeval.run.prepared import Prepared, Shared
-from babyeval.run.questions import AskedSpan, Questions
+from babyeval.run.planned import Planned, PlannedFit, State
+from babyeval.run.planned import PlannedTask as PlannedTask  # a part of the plan, taken from here
+from babyeval.run.prepared import Prepared, Shared, limited
+from babyeval.run.questions import Questions
 from babyeval.scoring import SCORING_VERSION
 from babyeval.scoring.encode import Encoder
 from babyeval.scoring.engine import Dtype, Engine
 from babyeval.scoring.word_end import WordEnd, WordEnds, word_ends
 from babyeval.store import ResultStore
-from babyeval.types import Item
-
-State = Literal["run", "kept", "failed", "skipped", "not_applicable"]
-
-
-@dataclass(slots=True)
-class PlannedTask:
-    """One task under one protocol.
-
-    Attributes:
-        task: The task.
-        protocol: The decision rules.
-        state: What will happen to it.
-        split: The split's label, ``full@200`` if limited.
-        source: Its files, if they were found.
-        items: Its items, if it has to be run.
-        asked: For each item, how to read its spans' answers.
-        error: Why it is failed, skipped or not applicable.
-        result: The record that is kept.
-    """
-
-    task: SpanTask
-    protocol: Protocol
-    state: State
-    split: str
-    source: DataSource | None = None
-    items: list[Item] = field(default_factory=list)
-    asked: list[list[AskedSpan]] = field(default_factory=list)
-    error: BabyevalError | None = None
-    result: TaskResult | None = None
 
 
 @dataclass(slots=True)
@@ -71,7 +45,8 @@ class Plan:
         prepared: The items, read once for all checkpoints.
         shared: What checkpoints share that turn texts into the same questions.
         ends: Ids that end a word, if word ends are corrected for.
-        tasks: One entry per task and protocol.
+        tasks: One entry per task about spans and protocol.
+        fits: One entry per task to be fine-tuned on and protocol.
     """
 
     config: RunConfig
@@ -84,6 +59,7 @@ class Plan:
     shared: Shared
     ends: WordEnds | None = None
     tasks: list[PlannedTask] = field(default_factory=list)
+    fits: list[PlannedFit] = field(default_factory=list)
 
     @property
     def questions(self) -> Questions:
@@ -91,7 +67,7 @@ class Plan:
         return self.shared.questions
 
     def running(self) -> list[PlannedTask]:
-        """The tasks that have to be run."""
+        """The tasks about spans that have to be run."""
         return [planned for planned in self.tasks if planned.state == "run"]
 
 
@@ -111,6 +87,8 @@ def make_plan(config: RunConfig, checkpoint: Checkpoint, reporter: Reporter, pre
     """
     tasks = resolve_tasks(list(config.tasks))
     require_known_tasks(config.passwords)
+    if config.seeds is not None and config.protocol not in ("robust", "all") and any(isinstance(task, FitTask) for task in tasks):
+        reporter.note("--seeds has no effect here: the official protocols fine-tune with seed 42 alone; 'robust' takes several.")
     if config.masking != "pll" and checkpoint.backend not in MASKED_BACKENDS:
         raise UsageError(
             f"--masking {config.masking} is for masked models, and '{checkpoint.name}' is scored as {checkpoint.backend}.",
@@ -154,23 +132,39 @@ def describe_model(config: RunConfig, checkpoint: Checkpoint) -> ModelInfo:
     )
 
 
-def _plan_task(plan: Plan, task: SpanTask) -> list[PlannedTask]:
-    """Plans a task under each protocol; whatever goes wrong concerns this task alone."""
+def _plan_task(plan: Plan, task: Task) -> list[PlannedTask]:
+    """Plans a task under each protocol; whatever goes wrong concerns this task alone. Fits are added to the plan's."""
     config = plan.config
     label = config.split + (f"@{config.limit}" if config.limit else "")
-    planned = [PlannedTask(task, protocol, "run", label) for protocol in get_protocols(config.protocol)]
+    tasks: list[PlannedTask] = []
+    fits: list[PlannedFit] = []
+    for protocol in get_protocols(config.protocol):
+        if isinstance(task, FitTask):
+            fits.append(PlannedFit(task, protocol, "run", label))
+        elif isinstance(task, SpanTask):
+            tasks.append(PlannedTask(task, protocol, "run", label))
+    plan.fits += fits
+    planned: list[Planned] = [*tasks, *fits]
     for one in planned:
         if one.protocol.name not in task.card.protocols:
             one.state, one.error = "not_applicable", UsageError(f"'{task.card.name}' is not part of {one.protocol.name}.")
         elif config.split == "fast" and "fast" not in task.card.data and not task.card.fast_falls_back:
             hint = "Take the full one: --split full."
             one.state, one.error = "not_applicable", UsageError(f"'{task.card.name}' has no fast set.", hint=hint)
-        elif task.across and config.revisions is None:
+        elif isinstance(one, PlannedTask) and one.task.across and config.revisions is None:
             _look_for_sweep(plan, one)
-    wanted = [one for one in planned if one.state == "run"]
+    _find(plan, task, [one for one in tasks if one.state == "run"], [one for one in fits if one.state == "run"])
+    return tasks
+
+
+def _find(plan: Plan, task: Task, tasks: list[PlannedTask], fits: list[PlannedFit]) -> None:
+    """Finds a task's data and what has to be done with it."""
+    wanted: list[Planned] = [*tasks, *fits]
     try:
-        if wanted:
-            _find_and_ask(plan, task, wanted)
+        if tasks:
+            _find_and_ask(plan, tasks[0].task, tasks)
+        if fits:
+            find_fits(plan, fits[0].task, fits)
     except DataMissing as error:
         _settle(wanted, "skipped", error)
     except MissingError:
@@ -182,7 +176,6 @@ def _plan_task(plan: Plan, task: SpanTask) -> list[PlannedTask]:
         _settle(wanted, "skipped", DataMissing(message, where=str(error.filename), hint="Is it there, and may you read it?"))
     except Exception as error:  # a plug-in's own code may fail in any way
         _settle(wanted, "failed", unexpected(task.card.name, error))
-    return planned
 
 
 def _look_for_sweep(plan: Plan, planned: PlannedTask) -> None:
@@ -214,7 +207,7 @@ def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None
     items = plan.prepared.items(task)
     asked = plan.shared.asked.setdefault(task.card.name, {})
     for planned in todo:
-        planned.items = _limited([item for item in items if task.keeps(item, planned.protocol)], config.limit)
+        planned.items = limited([item for item in items if task.keeps(item, planned.protocol)], config.limit)
         if not planned.items:
             places = ", ".join(str(file.path) for file in source.files)
             _settle([planned], "failed", DataError(f"The files hold no items of {planned.protocol.name}.", where=places))
@@ -243,13 +236,6 @@ def planned_word_end(plan: Plan, planned: PlannedTask) -> WordEnd:
     return plan.config.word_end if planned.task.corrects_word_end and planned.protocol.name == "robust" else "plain"
 
 
-def _limited(items: list[Item], limit: int | None) -> list[Item]:
-    """Items spread evenly over the files, so that a limited run sees every subset."""
-    if limit is None or limit >= len(items):
-        return items
-    return [items[i * len(items) // limit] for i in range(limit)]
-
-
 def _kept_record(plan: Plan, planned: PlannedTask) -> TaskResult | None:
     """An earlier record, if it says what this run would say."""
     if plan.config.fresh:
@@ -273,7 +259,7 @@ def _kept_record(plan: Plan, planned: PlannedTask) -> TaskResult | None:
     return old if same else None
 
 
-def _settle(wanted: list[PlannedTask], state: State, error: BabyevalError) -> None:
+def _settle(wanted: Sequence[Planned], state: State, error: BabyevalError) -> None:
     for planned in wanted:
         if planned.state == "run":
             planned.state, planned.error = state, error

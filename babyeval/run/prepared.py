@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from babyeval.config import RunConfig
 from babyeval.data.lookup import DataSource, find_data
 from babyeval.errors import DataError
-from babyeval.families import SpanTask
+from babyeval.families import SpanTask, Task
+from babyeval.fit.task import Examples, FitTask
 from babyeval.models.checkpoint import Checkpoint
 from babyeval.models.digest import tokenizer_digest
 from babyeval.protocols import EncodingPolicy
@@ -16,6 +19,7 @@ from babyeval.run.questions import AskedSpan, Questions
 from babyeval.scoring.tries import Tries
 from babyeval.types import Item
 
+T = TypeVar("T")
 Asked = dict[EncodingPolicy, dict[str, list[AskedSpan]]]
 
 
@@ -45,9 +49,10 @@ class Prepared:
         self._config = config
         self._sources: dict[str, DataSource] = {}
         self._items: dict[str, list[Item]] = {}
+        self._examples: dict[str, Examples] = {}
         self._shared: tuple[object, Shared] | None = None
 
-    def source(self, task: SpanTask) -> DataSource:
+    def source(self, task: Task) -> DataSource:
         """The task's files, looked up and digested once.
 
         Raises:
@@ -73,6 +78,19 @@ class Prepared:
             self._items[name] = items
         return self._items[name]
 
+    def examples(self, task: FitTask) -> Examples:
+        """What a classifier is fitted to and judged by, read once; the same objects for all protocols and seeds.
+
+        Raises:
+            DataError: A line is malformed.
+            DataMissing: One of the two files is not there.
+        """
+        name, limit = task.card.name, self._config.limit
+        if name not in self._examples:
+            read = task.read(self.source(task), self._config.allow_split_valid)
+            self._examples[name] = Examples(limited(read.train, limit), limited(read.reported, limit), read.split_valid)
+        return self._examples[name]
+
     def shared_by(self, checkpoint: Checkpoint, salt: bytes) -> Shared:
         """What this checkpoint shares with the one before it; empty if texts become other questions for it.
 
@@ -95,3 +113,10 @@ def _require_ids(items: list[Item]) -> None:
             f"The id '{name}' is given to {count} items.",
             hint="A task's items need ids of their own: babyeval.families.number_equals adds an ordinal to equal ones.",
         )
+
+
+def limited(items: Sequence[T], limit: int | None) -> list[T]:
+    """Items spread evenly over the files, so that a limited run sees every subset."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    return [items[i * len(items) // limit] for i in range(limit)]

@@ -10,7 +10,7 @@ from babyeval.records import Precision, Provenance
 from babyeval.run.plan import Plan, PlannedTask, planned_dtype
 from babyeval.scoring import SCORING_VERSION
 
-LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "statsmodels", "pandas", "pyarrow")
+LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "statsmodels", "scikit-learn", "pandas", "pyarrow")
 
 
 def library_versions() -> dict[str, str]:

@@ -38,7 +38,7 @@ def add_trajectories(
     tokenizers = {(one.name, one.revision): one.tokenizer for one in checkpoints}
     further = []
     for task in resolve_tasks(list(config.tasks)):
-        if not task.across or config.revisions is None:
+        if not isinstance(task, SpanTask) or not task.across or config.revisions is None:
             continue
         mine = [result for result in results if result.task.name == task.card.name]
         lines: dict[tuple[str, str, str, str], list[TaskResult]] = {}

@@ -74,7 +74,7 @@ def run_batch(compute: Callable[[Sequence[Unit]], list[Answer]], units: Sequence
     try:
         return compute(units)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
     work.halvings += 1
     if torch.cuda.is_available():
@@ -93,10 +93,11 @@ def one_input() -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         raise MissingError("A single input does not fit into memory.", hint="Use --device cpu, or a larger device.") from error
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a computation failed for want of memory."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -65,7 +65,7 @@ class Engine:
         self.computations: dict[str, Computation] = {}
         self._device = device
         self._fresh = fresh
-        self._reporter = reporter or Quiet()
+        self.reporter = reporter or Quiet()
         self._answers: dict[str, dict[bytes, LogProbs]] = {}
         self._views: dict[str, ModelView] = {}
         self._caches: dict[str, RowCache] = {}
@@ -139,7 +139,7 @@ class Engine:
         known, cache = self._answers[dtype], self._cache(dtype)
         try:
             batches = self._batches(queries, dtype)
-            with self._reporter.bar(label, len(queries)) as advance:
+            with self.reporter.bar(label, len(queries)) as advance:
                 for named in batches:
                     cache.put(named)
                     self._note_damage(cache)
@@ -215,7 +215,7 @@ class Engine:
 
     def _note_damage(self, cache: RowCache) -> None:
         if cache.discarded:
-            self._reporter.note(f"The row cache was damaged; it was set aside as {cache.discarded} and is made anew.")
+            self.reporter.note(f"The row cache was damaged; it was set aside as {cache.discarded} and is made anew.")
             cache.discarded = None
 
     def _cache(self, dtype: str) -> RowCache:
@@ -234,6 +234,6 @@ class Engine:
             else:
                 base = self._view("float32")
                 if not native_bfloat16(base.device):
-                    self._reporter.note("This device has no bfloat16 arithmetic and imitates it: --dtype float32 is faster here.")
+                    self.reporter.note("This device has no bfloat16 arithmetic and imitates it: --dtype float32 is faster here.")
                 self._views[dtype] = ModelView(rounded_copy(base.model), base.device)
         return self._views[dtype]

@@ -30,6 +30,19 @@ FOLDERS = {
 }  # fmt: skip
 
 
+def validate_glue(part: dict[str, Any], data: Path) -> None:
+    """Asserts that the fine-tuning part has the official form: a label for every line of every task's reported file."""
+    assert set(part) == {"boolq", "mnli", "mrpc", "multirc", "qqp", "rte", "wsc"}
+    for task, block in part.items():
+        lines = (data / "full_eval/glue_filtered" / f"{task}.valid.jsonl").read_text(encoding="utf-8").splitlines()
+        assert list(block) == ["predictions"]
+        assert [entry["id"] for entry in block["predictions"]] == [f"{task}_{k}" for k in range(len(lines))]
+        for entry in block["predictions"]:
+            assert list(entry) == ["id", "pred"]
+            assert type(entry["pred"]) is int
+            assert 0 <= entry["pred"] < (3 if task == "mnli" else 2)
+
+
 def gold_answers(key: str, year: str, data: Path) -> dict[str, list[Any]]:
     """For each UID what the right predictions are, straight from the data files; WUG: the human ratios."""
     answers: dict[str, list[Any]] = defaultdict(list)

@@ -12,6 +12,7 @@ import pytest
 
 from babyeval.data.jsonl import Record
 from babyeval.data.lookup import find_data
+from babyeval.protocols import PROTOCOLS
 from babyeval.registry import get_task
 from babyeval.types import Item
 from babyeval.validate import validate_task
@@ -236,8 +237,10 @@ def test_the_docs_page_shows_a_line_and_what_is_scored_of_it(name):
 def test_the_index_of_the_docs_names_every_task_with_its_chance():
     index = (DOCS / "README.md").read_text(encoding="utf-8")
     table = [row.strip("| ").split(" | ") for row in index.splitlines() if row.startswith("| [")]
-    rows = {re.match(r"\[(\w+)\]\(\1\.md\)$", cells[0])[1]: float(cells[3]) for cells in table}
-    assert rows == {name: get_task(name).card.chance for name in (*SIZES, "reading", "aoa")}
+    rows = {re.match(r"\[(\w+)\]\((\1|superglue)\.md\)$", cells[0])[1]: float(cells[3]) for cells in table}
+    assert rows == {
+        name: get_task(name).card.chance for name in (*SIZES, "reading", "aoa", *PROTOCOLS["robust"].macro["finetune"])
+    }
 
 
 def test_no_bundled_split_is_left_out_here():

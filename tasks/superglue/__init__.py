@@ -1,0 +1,1 @@
+"""The (Super)GLUE tasks of the BabyLM suite, on which a checkpoint is fine-tuned."""

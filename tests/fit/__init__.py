@@ -1,0 +1,1 @@
+"""Tests of fine-tuning; a package, since other folders have files of the same names."""
