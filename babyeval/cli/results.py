@@ -158,7 +158,9 @@ def figure(
 
     for option, value in (("--task", task), ("--out", out)):
         if value is None:
-            raise UsageError(f"{option} is missing.", hint="For example: babyeval results figure --task reading --out reading.svg")
+            raise UsageError(
+                f"{option} is missing.", hint="For example: babyeval results figure --task reading --out reading.svg"
+            )
     assert out is not None
     figure_format(out)
     store = ResultStore(settings(out=results).out)
