@@ -35,6 +35,7 @@ class RunConfig(BaseModel):
         out: Results folder.
         backend: How the model is asked; ``auto`` looks at its configuration.
         masking: For masked models, what is hidden besides the scored token.
+        word_end: For surprisals of words, whether those corrected for the word's end are computed beside the plain ones.
         dtype: Precision of the forward pass.
         device: Where it runs.
         limit: Take only so many items of each task; never ranked or exported.
@@ -61,6 +62,7 @@ class RunConfig(BaseModel):
     out: Path = Path("results")
     backend: Literal["auto", "causal", "mlm", "mntp", "enc-dec-mask", "enc-dec-prefix"] = "auto"
     masking: Literal["pll", "word-l2r"] = "pll"
+    word_end: Literal["none", "corrected"] = "none"
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     limit: int | None = Field(default=None, ge=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from babyeval.data.jsonl import Record
@@ -47,6 +48,7 @@ class ReadingTask(LineTask):
     The spans of an item are the word in its sentence and, unless it comes second, the word before it.
     """
 
+    corrects_word_end = True
     headline_count = 2
     does = (
         "regresses reading times on the surprisal of words in their sentences; the official protocols ask for the bare word "
@@ -55,7 +57,9 @@ class ReadingTask(LineTask):
 
     def encode(self, items: Sequence[Item], encoder: Encoder) -> Iterator[Sequence[Encoded]]:
         if encoder.policy.bos == "explicit":
-            yield from super().encode(items, encoder)
+            ends = _ends(items, encoder)
+            for item, words in zip(items, super().encode(items, encoder), strict=True):
+                yield [*words, *islice(ends, len(item.spans))]
             return
         from babyeval.scoring.encode_words import encode_words
 
@@ -68,13 +72,14 @@ class ReadingTask(LineTask):
 
     def outcomes(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[Outcome]:
         """A word's surprisal in nats; the variants hold the columns of the regressions, and held-out log-densities."""
-        from babyeval.stats.reading import PREVIOUS, SURPRISAL
+        from babyeval.stats.reading import PREVIOUS, SURPRISAL, WORD_END
 
         table: dict[str, list[float]] = {SURPRISAL: [], PREVIOUS: []}
         missing = []
         for item, answers in zip(items, rows, strict=True):
-            missing.append(self.has_nan(item, answers, protocol))
-            surprisals = [-row.total for row in answers]
+            words, ends = answers[: len(item.spans)], answers[len(item.spans) :]
+            missing.append(self.has_nan(item, words, protocol))
+            surprisals = [-row.total for row in words]
             if protocol.nan == "error" and not all(map(math.isfinite, surprisals)):
                 raise ModelError(
                     "The model gives a word the probability 0.",
@@ -83,6 +88,10 @@ class ReadingTask(LineTask):
                 )
             table[SURPRISAL].append(surprisals[0])
             table[PREVIOUS].append(surprisals[1] if len(surprisals) > 1 else math.nan)
+            if ends:
+                corrected = [*map(_corrected, surprisals, ends), math.nan]  # the second word of a sentence has no previous one
+                for name, value in zip(WORD_END.values(), corrected, strict=False):
+                    table.setdefault(name, []).append(value)
         for name in (*PREDICTORS, *MEASURES):
             table[name] = [_numbers(item)[name] for item in items]
         if protocol.name == "robust":
@@ -91,7 +100,7 @@ class ReadingTask(LineTask):
             Outcome(
                 item_id=item.id,
                 value=table[SURPRISAL][i],
-                raw=tuple(row.total for row in rows[i]),
+                raw=tuple(row.total for row in rows[i][: len(items[i].spans)]),
                 prediction=0,
                 nan=missing[i],
                 variants={name: column[i] if math.isfinite(column[i]) else None for name, column in table.items()},
@@ -128,6 +137,23 @@ def reading_item(record: Record) -> ReadingItem:
 def _span(context: str, word: str) -> Span:
     """The word with the space before it, as it stands in the sentence."""
     return Span(f"{context} {word}", len(context))
+
+
+def _ends(items: Sequence[Item], encoder: Encoder) -> Iterator[Encoded]:
+    """The questions about the ends of words, span by span, if they are asked for."""
+    if encoder.ends is None:
+        return iter(())
+    from babyeval.scoring.word_end import encode_ends
+
+    return encode_ends([span for item in items for span in item.spans], encoder)
+
+
+def _corrected(surprisal: float, ends: Row) -> float:
+    """The word's surprisal, given that the word before it has ended, and up to its own end; NaN where no token says so."""
+    if len(ends.logprobs) < 2:
+        return math.nan
+    before, behind = ends.logprobs
+    return surprisal + before - behind
 
 
 def _apart(span: Span) -> tuple[str, str]:

@@ -15,12 +15,14 @@ from babyeval.stats.intervals import Estimate, clustered_mean
 from babyeval.stats.reading import (
     COMMON_SPILLOVER,
     OFFICIAL_SPILLOVER,
+    WORD_END,
     WORD_FORM,
     Floats,
     Form,
     Nested,
     Regression,
     Table,
+    held_out,
     nested,
     regress,
     resampled_partial_r2,
@@ -55,7 +57,29 @@ def reading_scores(columns: Mapping[str, Sequence[float]], sentences: Sequence[s
             scores += _measure_scores(form, measure, data, *fit, robust)
     eye = _headline("eye_tracking", [fits[WORD_FORM.name, measure] for measure in EYE_TRACKING], EYE_TRACKING)
     self_paced = _headline("self_paced", [fits[spillover.name, SELF_PACED]], (SELF_PACED,))
-    return [eye, self_paced, *(_likelihoods(table, sentences) if robust else ()), *scores]
+    beside = [*_likelihoods(table, sentences), *_word_end_scores(table, sentences, weights)] if robust else []
+    return [eye, self_paced, *beside, *scores]
+
+
+def _word_end_scores(table: Table, sentences: Sequence[str], weights: Floats) -> list[Score]:
+    """The headlines' regressions on surprisals corrected for the word's end, if there are any; never headlines."""
+    if not table.keys() >= set(WORD_END.values()):
+        return []
+    corrected = {**table, **{plain: table[name] for plain, name in WORD_END.items()}}
+    parts: list[tuple[str, Form, tuple[str, ...]]] = [
+        ("eye_tracking", WORD_FORM, EYE_TRACKING), ("self_paced", COMMON_SPILLOVER, (SELF_PACED,)),
+    ]  # fmt: skip
+    wholes, singles, gains = [], [], []
+    for subset, form, measures in parts:
+        data = {measure: nested(corrected, form, measure, sentences) for measure in measures}
+        fits = {measure: (regress(one, True), resampled_partial_r2(one, weights)) for measure, one in data.items()}
+        wholes.append(_headline(subset, list(fits.values()), measures))
+        for measure, fit in fits.items():
+            found = _measure_scores(form, measure, data[measure], *fit, True)
+            singles += [score for score in found if score.metric in ("partial_r2", "coefficient", "p_value")]
+        held = [np.subtract(*reversed(held_out(corrected, form, measure, sentences))) for measure in measures]
+        gains.append(_gain("", subset, np.mean(held, axis=0), sentences))
+    return [score.model_copy(update={"metric": f"{score.metric}_word_end"}) for score in (*wholes, *gains, *singles)]
 
 
 def _headline(subset: str, fits: Sequence[tuple[Regression | None, Floats | None]], measures: Sequence[str]) -> Score:
@@ -126,12 +150,14 @@ def _likelihoods(table: Table, sentences: Sequence[str]) -> list[Score]:
         ("", "self_paced", gains[SELF_PACED]),
         *((WORD_FORM.name, measure, gain) for measure, gain in gains.items() if measure != SELF_PACED),
     ]
-    scores = []
-    for group, subset, gain in parts:
-        there = np.flatnonzero(np.isfinite(gain)).tolist()
-        estimate = clustered_mean((1000 * gain[there]).tolist(), [sentences[i] for i in there])
-        scores.append(_estimated("delta_log_likelihood", estimate, "nats per 1,000 words", group=group, subset=subset))
-    return scores
+    return [_gain(group, subset, gain, sentences) for group, subset, gain in parts]
+
+
+def _gain(group: str, subset: str, gain: Floats, sentences: Sequence[str]) -> Score:
+    """The mean gain of a word, NaN where it has none; its interval is over sentences."""
+    there = np.flatnonzero(np.isfinite(gain)).tolist()
+    estimate = clustered_mean((1000 * gain[there]).tolist(), [sentences[i] for i in there])
+    return _estimated("delta_log_likelihood", estimate, "nats per 1,000 words", group=group, subset=subset)
 
 
 def _estimated(metric: str, estimate: Estimate, unit: str, *, group: str, subset: str) -> Score:

@@ -169,7 +169,7 @@ class Provenance(_Record):
     scoring_version: int
     dtype: str
     masking: str
-    word_end: str = "plain"
+    word_end: str = "none"
     device: str | None
     attention: str | None
     tf32: bool

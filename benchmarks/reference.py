@@ -88,3 +88,27 @@ def score_masked(model: Any, tokenizer: Any, items: Sequence[Sequence[Candidate]
             columns.append(answers)
         run.logprobs.extend(map(list, zip(*columns, strict=True)))
     return run
+
+
+@torch.inference_mode()
+def score_reading(model: Any, tokenizer: Any, items: Sequence[Sequence[Candidate]]) -> ReferenceRun:
+    """Log-probabilities of bare words behind their contexts, as the official reading task asks (protocol.md, section 4):
+    a forward pass for each piece of a word, behind text that is tokenised anew; masked models are given three masks."""
+    run = ReferenceRun()
+    masks = tokenizer.mask_token * 3 if tokenizer.mask_token else ""
+    causal = type(model).__name__.endswith("ForCausalLM")
+    for item in items:
+        run.logprobs.append([])
+        for text, start in item:
+            context, pieces = text[:start], tokenizer(text[start + 1 :], add_special_tokens=False)["input_ids"]
+            values = []
+            for n, piece in enumerate(pieces):
+                again = tokenizer(tokenizer.decode(piece), add_special_tokens=False)["input_ids"]
+                ids = tokenizer(context if causal else context + masks)["input_ids"]
+                at = -1 if causal else -3 if ids[-1] == tokenizer.mask_token_id else -4
+                logits = model(input_ids=torch.tensor([ids])).logits[0, at]
+                values.append(float(torch.log_softmax(logits, -1)[again[0] if n else piece]))
+                context += tokenizer.decode(piece)
+                run.positions += len(ids)
+            run.logprobs[-1].append(values)
+    return run

@@ -19,8 +19,9 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -31,8 +32,11 @@ from babyeval.models.naming import parse_model
 from babyeval.progress import Quiet
 from babyeval.run.execute import execute
 from babyeval.run.plan import Plan, PlannedTask, make_plan
-from babyeval.types import Item, Row
-from benchmarks.reference import ReferenceRun, score_causal, score_masked
+from babyeval.types import Outcome, Row, Span
+from benchmarks.reference import ReferenceRun, score_causal, score_masked, score_reading
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def main() -> None:
@@ -41,13 +45,17 @@ def main() -> None:
     checkpoint = open_checkpoint(parse_model(arguments.model))
     device = torch_device(arguments.device)
     checkpoint = dataclasses.replace(checkpoint, loaded=load_model(checkpoint, device))
-    run_engine(checkpoint, configuration(arguments, "float32", limit=200))  # imports and warms up
+    run_engine(checkpoint, configuration(arguments, "float32", 200, arguments.task[0]))  # imports and warms up
     for dtype in arguments.dtype:
-        report = compare(checkpoint, configuration(arguments, dtype, arguments.limit), arguments.repeats)
-        print(json.dumps(report, indent=1))
-        if arguments.out:
-            with arguments.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(report) + "\n")
+        reports = [
+            compare(checkpoint, configuration(arguments, dtype, arguments.limit, task), arguments.repeats)
+            for task in arguments.task
+        ]
+        for report in [*reports, *([in_all(reports)] if len(reports) > 1 else [])]:
+            print(json.dumps(report, indent=1))
+            if arguments.out:
+                with arguments.out.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(report) + "\n")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -55,7 +63,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--task", default="blimp")
+    parser.add_argument("--task", nargs="+", default=["blimp"], help="of several the sums of times are compared too")
     parser.add_argument("--split", default="fast")
     parser.add_argument("--protocol", default="babylm-2025", help="babylm-2026 for Global PIQA, which 2025 lacks")
     parser.add_argument("--limit", type=int)
@@ -66,11 +74,11 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def configuration(arguments: argparse.Namespace, dtype: str, limit: int | None) -> RunConfig:
+def configuration(arguments: argparse.Namespace, dtype: str, limit: int | None, task: str) -> RunConfig:
     """The run that is measured."""
     return RunConfig.model_validate(
         {
-            "models": (arguments.model,), "tasks": (arguments.task,), "split": arguments.split, "protocol": arguments.protocol,
+            "models": (arguments.model,), "tasks": (task,), "split": arguments.split, "protocol": arguments.protocol,
             "data_dir": arguments.data_dir, "dtype": dtype, "device": arguments.device, "limit": limit,
         }
     )  # fmt: skip
@@ -80,29 +88,39 @@ def compare(checkpoint: Checkpoint, config: RunConfig, repeats: int) -> dict[str
     """Runs both in turn, takes the median time of each, and compares their decisions."""
     own, plain = [], []
     for _ in range(repeats):
-        plan, predictions, seconds = run_engine(checkpoint, config)
+        plan, table, seconds = run_engine(checkpoint, config)
         own.append(seconds)
-        reference, seconds = run_reference(checkpoint, plan.tasks[0].items)
+        reference, seconds = run_reference(checkpoint, plan.tasks[0])
         plain.append(seconds)
     works = plan.engine.works
+    outcomes = outcomes_of(plan.tasks[0], reference)
     positions, nodes = (sum(getattr(work, name) for work in works.values()) for name in ("positions", "nodes"))
     flops, rate = flops_per_position(checkpoint), matrix_rate(checkpoint, getattr(torch, config.dtype))
     floor = least_operations(checkpoint, nodes, len(plan.questions.queries)) / rate / 1e9
     engine, ours = statistics.median(own), statistics.median(plain)
     return {
         "task": config.tasks[0], "split": plan.tasks[0].split, "model": checkpoint.name, "backend": checkpoint.backend,
-        "dtype": config.dtype, "items": len(predictions), "engine_seconds": engine, "reference_seconds": ours,
+        "dtype": config.dtype, "items": len(table), "engine_seconds": engine, "reference_seconds": ours,
         "ratio": ours / engine, "engine_runs": own, "reference_runs": plain,
         "engine_positions": positions, "reference_positions": reference.positions, "trie_nodes": nodes,
         "positions_per_node": positions / nodes, "path": {name: work.path for name, work in works.items()},
-        "decisions_that_differ": sum(map(operator.ne, predictions, decided(plan.tasks[0], reference))),
+        "decisions_that_differ": sum(map(operator.ne, table["prediction"], (outcome.prediction for outcome in outcomes))),
+        "largest_difference_nats": largest_difference(outcomes, table),
         "matrix_gflops": rate, "megaflop_per_position": flops / 1e6, "floor_seconds": floor, "ratio_to_floor": engine / floor,
         "torch": torch.__version__, "threads": torch.get_num_threads(),
     }  # fmt: skip
 
 
-def run_engine(checkpoint: Checkpoint, config: RunConfig) -> tuple[Plan, list[int], float]:
-    """Scores as `babyeval run` does, with an empty row cache; returns the decisions and the seconds."""
+def in_all(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """The sums of times over tasks that were measured one after the other."""
+    engine, plain = (sum(report[key] for report in reports) for key in ("engine_seconds", "reference_seconds"))
+    about = {key: reports[0][key] for key in ("model", "backend", "dtype", "torch", "threads")}
+    tasks = [f"{report['task']} {report['split']}" for report in reports]
+    return {"tasks": tasks, **about, "engine_seconds": engine, "reference_seconds": plain, "ratio": plain / engine}
+
+
+def run_engine(checkpoint: Checkpoint, config: RunConfig) -> tuple[Plan, pd.DataFrame, float]:
+    """Scores as `babyeval run` does, with an empty row cache; returns the items' table and the seconds."""
     import pandas as pd
 
     with tempfile.TemporaryDirectory() as folder:
@@ -114,21 +132,36 @@ def run_engine(checkpoint: Checkpoint, config: RunConfig) -> tuple[Plan, list[in
         seconds = time.perf_counter() - start
         plan.engine.close()
         table = pd.read_parquet(plan.store.folder_of(result) / "items.parquet")
-    return plan, table["prediction"].tolist(), seconds
+    return plan, table, seconds
 
 
-def run_reference(checkpoint: Checkpoint, items: list[Item]) -> tuple[ReferenceRun, float]:
+def run_reference(checkpoint: Checkpoint, planned: PlannedTask) -> tuple[ReferenceRun, float]:
     """Scores the same items in float32 in the manner of the official pipeline."""
-    score = score_causal if checkpoint.backend == "causal" else score_masked
+    apart = planned.task.card.family == "reading" and planned.protocol.name != "robust"
+    score = score_reading if apart else score_causal if checkpoint.backend == "causal" else score_masked
     start = time.perf_counter()
-    run = score(checkpoint.loaded, checkpoint.tokenizer, [[(span.text, span.start) for span in item.spans] for item in items])
+    run = score(checkpoint.loaded, checkpoint.tokenizer, [[(s.text, s.start) for s in spans] for spans in asked(planned, apart)])
     return run, time.perf_counter() - start
 
 
-def decided(planned: PlannedTask, run: ReferenceRun) -> list[int]:
-    """What the task's rules make of the reference's log-probabilities: the span chosen for each item."""
+def asked(planned: PlannedTask, apart: bool) -> list[Sequence[Span]]:
+    """Spans of each item; officially nothing is asked behind a previous context "None", which counts as missing."""
+    return [
+        [span for n, span in enumerate(item.spans) if not (apart and n and span.text[: span.start] == "None")]
+        for item in planned.items
+    ]
+
+
+def outcomes_of(planned: PlannedTask, run: ReferenceRun) -> list[Outcome]:
+    """What the task's rules make of the reference's log-probabilities."""
     rows = [[Row(tuple(logprobs)) for logprobs in spans] for spans in run.logprobs]
-    return [outcome.prediction for outcome in planned.task.outcomes(planned.items, rows, planned.protocol)]
+    return planned.task.outcomes(planned.items, rows, planned.protocol)
+
+
+def largest_difference(outcomes: list[Outcome], table: pd.DataFrame) -> float:
+    """Between the two's log-probabilities, where the reference did not get more context than fits the model's window."""
+    pairs = [(o.raw, row) for o, row, cut in zip(outcomes, table["scores"], table["truncated"], strict=True) if not cut]
+    return max((abs(a - b) for raw, row in pairs for a, b in zip(raw, row, strict=True)), default=0.0)
 
 
 def least_operations(checkpoint: Checkpoint, nodes: int, queries: int) -> float:

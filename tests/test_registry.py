@@ -8,7 +8,8 @@ from babyeval.errors import UsageError
 from babyeval.protocols import PROTOCOLS
 from babyeval.records import GroupHeadline, ModelInfo, Score, TaskResult
 from babyeval.registry import get_task, list_tasks, resolve_tasks
-from babyeval.run.execute import group_headlines, report
+from babyeval.run.execute import report
+from babyeval.run.groups import group_headlines
 
 
 def names(*asked: str) -> list[str]:

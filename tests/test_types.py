@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 
 import pytest
@@ -70,3 +71,11 @@ def test_a_row_sums_its_tokens():
     assert Row(()).total == 0.0
     assert Row((-1.0, -math.inf)).total == -math.inf
     assert math.isnan(Row((-1.0, math.nan)).total)
+
+
+def test_the_key_is_the_digest_of_all_numbers_one_after_the_other():
+    """Whatever way it is computed: rows are cached by it."""
+    query = Query((5, 6), (Read(1, 7), Read(0, (8, 9)), Read(1, (3,))), (4,))
+    numbers = (2, 5, 6, 1, 4, 1, 7, 0, -3, 8, 9, 1, -2, 3)
+    packed = b"".join(number.to_bytes(4, "little", signed=True) for number in numbers)
+    assert query.key(b"causal") == hashlib.blake2b(packed, digest_size=16, key=b"causal").digest()

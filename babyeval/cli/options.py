@@ -17,7 +17,7 @@ Text = str | None
 Backend = Annotated[Text, typer.Option(help="auto, causal, mlm, mntp, enc-dec-mask or enc-dec-prefix. Default: auto.")]
 Masking = Annotated[Text, typer.Option(help="For masked models: pll or word-l2r. Default: pll.")]
 WordEnd = Annotated[
-    Text, typer.Option(help="Surprisals of words: plain, or corrected for the word's end too, beside them. Default: plain.")
+    Text, typer.Option(help="none; or corrected: surprisals of words also corrected for the word's end, beside. Default: none.")
 ]
 Device = Annotated[Text, typer.Option(help="auto, cpu or cuda. Default: auto.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing from the Hub.")]

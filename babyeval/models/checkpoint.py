@@ -173,10 +173,7 @@ def _read_config(folder: Path, trust_remote_code: bool) -> Any:
         raise MissingError(
             "This folder is no Hugging Face checkpoint: it has no config.json.", where=str(folder), hint=_children_hint(folder)
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise _not_json(path, error) from error
+    content = _json_of(path)
     from transformers import CONFIG_MAPPING, AutoConfig
 
     if "auto_map" in content and content.get("model_type") not in CONFIG_MAPPING and not trust_remote_code:
@@ -212,10 +209,7 @@ def _read_training(folder: Path) -> dict[str, Any]:
     path = folder / _TRAINING_FILE
     if not path.is_file():
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise _not_json(path, error) from error
+    content = _json_of(path)
     fields = {"condition": str, "seed": int, "words_seen": int, "parent_digest": str}
     wrong = [k for k, kind in fields.items() if isinstance(content, dict) and not isinstance(content.get(k), kind | None)]
     if not isinstance(content, dict) or wrong:
@@ -227,12 +221,15 @@ def _read_training(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _not_json(path: Path, error: Exception) -> UsageError:
-    return UsageError(
-        f"The checkpoint's {path.name} is not valid JSON ({error}).",
-        where=str(path),
-        hint="It may have been cut while it was written or copied: save or copy the checkpoint again.",
-    )
+def _json_of(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UsageError(
+            f"The checkpoint's {path.name} is not valid JSON ({error}).",
+            where=str(path),
+            hint="It may have been cut while it was written or copied: save or copy the checkpoint again.",
+        ) from error
 
 
 def _children_hint(folder: Path) -> str:

@@ -253,13 +253,8 @@ def import_results(
     importer = _Importer(protocol, data_dir, passwords or {}, model, revision, available)
     imports = [importer.bring_in(result) for result in found]
     store = ResultStore(out)
-    store.require_writable()
     updates = _updates(importer, imports)
-    for update in updates:
-        require_readable(out, update.identity)
-    for made in imports:
-        if made.result is not None:
-            store.require_same_model(made.result.model)
+    _require_place(store, imports, updates)
     imports = [_with_warning(store, made) for made in imports]
     for made in imports:
         if made.result is not None:
@@ -267,6 +262,16 @@ def import_results(
     for update in updates:
         update_carried(out, update.identity, update.add, update.files, update.drop)
     return imports
+
+
+def _require_place(store: ResultStore, imports: Sequence[Imported], updates: Sequence[_Update]) -> None:
+    """Refuses, before anything is written, what cannot be written or belongs to a model that was computed here."""
+    store.require_writable()
+    for update in updates:
+        require_readable(store.root, update.identity)
+    for made in imports:
+        if made.result is not None:
+            store.require_same_model(made.result.model)
 
 
 def _with_warning(store: ResultStore, made: Imported) -> Imported:

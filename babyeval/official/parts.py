@@ -51,6 +51,7 @@ class Part:
         by_example: Predictions are keyed by the example's id, one each, not by UID.
         prob: Predictions carry the probability of the first form.
         values: The task whose records hold the part as numbers; official results of it make no records, but are carried over.
+        swept: It is made from records of several checkpoints; official results of it are carried over.
     """
 
     key: str
@@ -60,10 +61,11 @@ class Part:
     by_example: bool = False
     prob: bool = False
     values: str | None = None
+    swept: bool = False
 
     @property
     def made_by(self) -> str | None:
-        """The task that makes it; None if it is only carried over."""
+        """The task whose record of the submitted revision makes it; None if no single record does."""
         return self.task or self.values
 
 
@@ -79,9 +81,9 @@ PARTS: dict[str, tuple[Part, ...]] = {
         Part("wug_past", "wug_past", sentence=True, prob=True),
         _COMPS,
         Part("reading", values="reading"),
-        Part("aoa"),
+        Part("aoa", swept=True),
         Part("glue"),
-        Part("fast_eval_results"),
+        Part("fast_eval_results", swept=True),
     ),
     "babylm-2026": (
         Part("blimp", "blimp"),
@@ -92,10 +94,10 @@ PARTS: dict[str, tuple[Part, ...]] = {
         Part("global_piqa_parallel", "global_piqa_parallel", by_example=True),
         Part("global_piqa_nonparallel", "global_piqa_nonparallel", by_example=True),
         Part("reading", values="reading"),
-        Part("aoa_surprisals"),
-        Part("aoa"),
+        Part("aoa_surprisals", swept=True),
+        Part("aoa", swept=True),
         Part("glue"),
-        Part("fast_eval_results"),
+        Part("fast_eval_results", swept=True),
     ),
 }
 

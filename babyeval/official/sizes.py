@@ -13,15 +13,18 @@ from babyeval.official.parts import GLUE_TASKS, PARTS
 
 _SHORT = tuple(f"chck_{i}M" for i in (*range(1, 10), *range(10, 101, 10)))
 _LONG = (*_SHORT, *(f"chck_{i}M" for i in range(200, 1001, 100)))
-CHECKPOINTS = {len(steps): steps for steps in (_SHORT, _LONG)}  # strict-small: 19, the other tracks: 28
+TRACKS = {"strict-small": _SHORT, "strict": _LONG}  # 19 and 28 checkpoints; the other tracks list those of strict
 
-_FAST_TASKS = {
+FAST_TASKS = {  # keys of the fast scores; each year's official order
     "babylm-2025": ("blimp", "blimp_supplement", "ewok", "entity_tracking", "wug_adj", "wug_past", "reading"),
     "babylm-2026": (
         *("blimp", "blimp_supplement", "ewok", "entity_tracking_filtered"),
         *("global_piqa_parallel", "global_piqa_nonparallel", "reading"),
     ),
 }
+
+
+_Steps = Mapping[int, tuple[str, ...]]  # the checkpoints of a track, by their number
 
 
 @cache
@@ -101,18 +104,27 @@ def task_of_sizes(counts: Mapping[str, int], protocol: str) -> tuple[str, str] |
     return None
 
 
-def carried_problem(key: str, content: Any, protocol: str) -> str | None:
-    """What is wrong with a part that is carried over as it is; None if nothing is."""
+def carried_problem(key: str, content: Any, protocol: str, track: str | None = None) -> str | None:
+    """What is wrong with a part that is carried over as it is; None if nothing is.
+
+    Args:
+        key: Its key in the submission file.
+        content: The part.
+        protocol: The year.
+        track: Whose checkpoints are expected, where a part is about several; None: those of any track.
+    """
+    tracks = TRACKS if track is None else {track: TRACKS[track]}
+    by_number = {len(steps): steps for steps in tracks.values()}
     try:
         if key == "reading":
             return size_problem({uid: len(block["predictions"]) for uid, block in content.items()}, protocol, "reading")
         if key == "glue":
             return next(filter(None, (glue_problem(task, content.get(task)) for task in GLUE_TASKS)), None)
         if key == "fast_eval_results":
-            return _fast_problem(content, protocol)
+            return _fast_problem(content, protocol, by_number)
         if key == "aoa" and protocol == "babylm-2026":
             return None if isinstance(content["aoa"], int | float) else "it holds no number"
-        return _surprisals_problem(content)
+        return _surprisals_problem(content, by_number)
     except (AttributeError, KeyError, TypeError):
         return "it has not the official form"
 
@@ -125,24 +137,26 @@ def glue_problem(task: str, block: Any) -> str | None:
     return None if found == size else f"'{task}' holds {found:,} predictions, and {size:,} are expected"
 
 
-def _surprisals_problem(content: Any) -> str | None:
+def _surprisals_problem(content: Any, by_number: _Steps) -> str | None:
     """Age of acquisition: the same rows for every checkpoint of a track."""
     rows = Counter(row["step"] for row in content["results"])
-    expected = CHECKPOINTS.get(len(rows))
-    if expected is None:
-        return f"it holds {len(rows)} checkpoints, and {' or '.join(map(str, CHECKPOINTS))} are expected"
+    steps = by_number.get(len(rows))
+    if steps is None:
+        return f"it holds {len(rows)} checkpoints, and {' or '.join(map(str, by_number))} are expected"
+    return next(filter(None, (acquisition_problem(step, rows[step]) for step in steps)), None)
+
+
+def acquisition_problem(step: str, rows: int) -> str | None:
+    """What is wrong with the number of surprisals of one checkpoint."""
     size = _tables()["aoa"]["rows_per_checkpoint"]
-    for step in expected:
-        if rows[step] != size:
-            return f"checkpoint '{step}' holds {rows[step]:,} rows, and {size:,} are expected"
-    return None
+    return None if rows == size else f"checkpoint '{step}' holds {rows:,} rows, and {size:,} are expected"
 
 
-def _fast_problem(content: Any, protocol: str) -> str | None:
+def _fast_problem(content: Any, protocol: str, by_number: _Steps) -> str | None:
     """The fast scores: one entry per checkpoint of a track for each task."""
-    lengths = {task: len(content[task]) for task in _FAST_TASKS[protocol] if task in content}
-    for task in _FAST_TASKS[protocol]:
-        if lengths.get(task) not in CHECKPOINTS:
-            expected = " or ".join(map(str, CHECKPOINTS))
+    lengths = {task: len(content[task]) for task in FAST_TASKS[protocol] if task in content}
+    for task in FAST_TASKS[protocol]:
+        if lengths.get(task) not in by_number:
+            expected = " or ".join(map(str, by_number))
             return f"'{task}' holds {lengths.get(task, 0)} checkpoints, and {expected} are expected"
     return None if len(set(lengths.values())) == 1 else "its tasks hold different numbers of checkpoints"

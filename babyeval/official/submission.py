@@ -5,24 +5,23 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from babyeval.data.lookup import TRY_MINI, find_data
-from babyeval.errors import DataError, DataMissing, MissingError, UsageError
+from babyeval.errors import MissingError, UsageError
 from babyeval.families import SpanTask
 from babyeval.official.carried import Carried, find_carried
 from babyeval.official.parts import GLUE_TASKS, OFFICIAL_BACKENDS, Part, year_parts
 from babyeval.official.predictions import counted, make_predictions
 from babyeval.official.sizes import carried_problem, glue_problem, size_problem
+from babyeval.official.steps import require_track, step_of
+from babyeval.official.stored import full_data, items_of, require_same_data
+from babyeval.official.sweeps import Sweep
 from babyeval.protocols import PROTOCOLS
 from babyeval.records import TaskResult
 from babyeval.registry import get_task, list_tasks
 from babyeval.store import ResultStore
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,8 +49,8 @@ class Submission:
     """
 
     entry: Entry
-    content: dict[str, Any]
-    missing: dict[str, str]
+    content: dict[str, Any] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
 
 
@@ -81,6 +80,16 @@ class _Folder:
         fitting = (r for r in self.of(entry) if r.task.name == task and r.protocol == self.protocol and r.split == "full")
         return next((r for r in fitting if r.status == "done" and r.items is not None), None)
 
+    def revisions(self, entry: Entry) -> list[TaskResult]:
+        """This year's records of all revisions of the model, under the same backend."""
+        wanted = (entry.model, entry.backend, self.protocol)
+        return [r for r in self.results if (r.model.name, r.backend, r.protocol) == wanted]
+
+    def steps(self, model: str) -> set[str]:
+        """The revisions of a model that are official checkpoints."""
+        mine = (r.model for r in self.results if r.model.name == model)
+        return {model.revision for model in mine if step_of(model.revision, model.words_seen)}
+
     def kept(self, entry: Entry) -> dict[str, Any]:
         """The imported parts; those of this very backend before those that belong to several."""
         parts: dict[str, Any] = {}
@@ -98,6 +107,7 @@ def make_submission(
     model: str | None = None,
     revision: str | None = None,
     backend: str | None = None,
+    track: str | None = None,
     data_dir: Path | None = None,
     passwords: Mapping[str, str] | None = None,
 ) -> Submission:
@@ -109,61 +119,55 @@ def make_submission(
         model: The model's name, where the folder holds several.
         revision: Likewise.
         backend: Likewise.
+        track: Whose checkpoints a submission lists, ``strict-small`` or ``strict``; by default told by those that there are.
         data_dir: Where the benchmark data is: records hold no texts, so it is read again.
         passwords: Passwords of data archives by task.
 
     Raises:
         MissingError: There is nothing to export, or data or a table is absent.
-        UsageError: Several models fit.
+        UsageError: Several models fit, or there is no such track.
         DataError: The data is not what the records were made from.
     """
-    parts = year_parts(protocol)
+    require_track(track)
     store = ResultStore(results)
     folder = _Folder(results, protocol, list(store.results()), list(find_carried(results, protocol)), data_dir)
     entry = _chosen(folder, model, revision, backend)
     kept = folder.kept(entry)
-    content: dict[str, Any] = {}
-    missing: dict[str, str] = {}
+    sweep = Sweep(store, protocol, folder.revisions(entry), track, data_dir, passwords)
+    made = Submission(entry)
     absent: list[Part] = []
-    for part in parts:
+    for part in year_parts(protocol):
         record = folder.record(entry, part.made_by) if part.made_by else None
-        if record is not None and part.values:
-            content[part.key], problem = _from_values(store, part.values, record)
-        elif record is not None:
-            content[part.key], problem = _from_record(store, part, record, data_dir, passwords)
-        elif kept.get(part.key) is not None:
-            content[part.key], problem = _from_kept(part, kept[part.key], protocol)
+        if record is not None:
+            content, problem = _from_record(store, part, record, data_dir, passwords)
         else:
-            content[part.key], problem = None, _why_absent(folder, entry, part)
-            absent.append(part)
+            content, problem = sweep.part(part.key) if part.swept else (None, _why_absent(folder, entry, part))
+            if problem and kept.get(part.key) is not None:
+                content, problem = _from_kept(part, kept[part.key], protocol, track)
+            elif problem:
+                absent.append(part)
+        made.content[part.key] = content
         if problem:
-            missing[part.key] = problem
-    return Submission(entry, content, missing, _advice(folder, entry, absent))
+            made.missing[part.key] = problem
+    return replace(made, advice=_advice(folder, entry, absent, sweep))
 
 
 def _from_record(
     store: ResultStore, part: Part, record: TaskResult, data_dir: Path | None, passwords: Mapping[str, str] | None
 ) -> tuple[Any, str | None]:
     """The predictions of a record: its table says what was chosen, the data what that is."""
+    if part.values:
+        return _from_values(store, part.values, record)
     assert part.task is not None
-    path, table = _table(store, record, ["item_id", "subset", "prediction", "value"])
+    path, table = items_of(store, record, ["item_id", "subset", "prediction", "value"])
     if not part.by_example:  # sizes first: they need no data
         problem = size_problem(Counter(table["subset"]), record.protocol, part.task)
         if problem:
             return None, f"{problem} ({path})"
     task = get_task(part.task)
     assert isinstance(task, SpanTask)
-    try:
-        source = find_data(task.card, task.home, record.split, data_dir, passwords)
-    except DataMissing as error:  # a submission takes the full split
-        raise DataMissing(error.what, where=error.where, hint=(error.hint or "").replace(TRY_MINI, "").strip()) from error
-    if record.data is None or record.data.digest != source.digest:
-        raise DataError(
-            f"The data of '{part.task}' is not what its record was made from.",
-            where=f"{source.files[0].place}: digest {source.digest[:12]}, the record's "
-            f"{record.data.digest[:12] if record.data else 'unknown'}",
-            hint="Name the right folder by --data-dir, or run the task again on this data.",
-        )
+    source = full_data(task, data_dir, passwords)
+    require_same_data(record, source)
     items = [item for item in task.items(source) if task.keeps(item, PROTOCOLS[record.protocol])]
     chosen = dict(zip(table["item_id"], zip(table["prediction"], table["value"], strict=True), strict=True))
     predictions = make_predictions(part, items, {name: (int(i), float(value)) for name, (i, value) in chosen.items()})
@@ -173,34 +177,21 @@ def _from_record(
 
 def _from_values(store: ResultStore, task: str, record: TaskResult) -> tuple[Any, str | None]:
     """The surprisals of a reading record, row by row; NaN where there is no previous word, as officially."""
-    path, table = _table(store, record, ["surprisal", "previous_surprisal"])
+    path, table = items_of(store, record, ["surprisal", "previous_surprisal"])
     pairs = zip(table["surprisal"].astype(float), table["previous_surprisal"].astype(float), strict=True)
     predictions = {task: {"predictions": [{"id": i, "pred": one, "prev_pred": other} for i, (one, other) in enumerate(pairs)]}}
     problem = size_problem(counted(predictions), record.protocol, task)
     return (None, f"{problem} ({path})") if problem else (predictions, None)
 
 
-def _table(store: ResultStore, record: TaskResult, columns: list[str]) -> tuple[Path, pd.DataFrame]:
-    """Where a record's table of items lies, and some of its columns."""
-    import pandas as pd
-
-    assert record.items is not None
-    path = store.folder_of(record) / record.items.path
-    if not store.items_whole(record):
-        raise MissingError(
-            "The record's table of items is absent or damaged.", where=str(path), hint="Run the task again: its rows are cached."
-        )
-    return path, pd.read_parquet(path, columns=columns)
-
-
-def _from_kept(part: Part, content: Any, protocol: str) -> tuple[Any, str | None]:
+def _from_kept(part: Part, content: Any, protocol: str, track: str | None) -> tuple[Any, str | None]:
     """An imported part as it is, if its size is right."""
     if part.key == "glue" and isinstance(content, dict):
         faults = {task: glue_problem(task, content.get(task)) for task in GLUE_TASKS}
         right = {task: content[task] for task, fault in faults.items() if fault is None}
         return right or None, "; ".join(fault for fault in faults.values() if fault) or None
     if part.task is None:
-        problem = carried_problem(part.key, content, protocol)
+        problem = carried_problem(part.key, content, protocol, track)
     else:
         problem = size_problem(counted(content), protocol, part.task)
     return (None, problem) if problem else (content, None)
@@ -208,7 +199,7 @@ def _from_kept(part: Part, content: Any, protocol: str) -> tuple[Any, str | None
 
 def _chosen(folder: _Folder, model: str | None, revision: str | None, backend: str | None) -> Entry:
     """The one model, revision and backend that is asked for or there."""
-    everything = {Entry(r.model.name, r.model.revision, r.backend) for r in folder.results}
+    everything = {Entry(r.model.name, r.model.revision, r.backend) for r in folder.results if not r.checkpoints}
     everything |= {Entry(kept.model, kept.revision, kept.backend) for kept in folder.carried}
     if not everything:
         raise MissingError("The results folder holds no records.", where=str(folder.root), hint="Make some by 'babyeval run'.")
@@ -217,6 +208,8 @@ def _chosen(folder: _Folder, model: str | None, revision: str | None, backend: s
     ready = {entry for entry in here if _exportable(folder, entry)}
     if not ready:
         raise _nothing(folder, name, here)
+    if revision is None:  # the checkpoints of a sweep are parts of the submission of another revision
+        ready = {entry for entry in ready if entry.revision not in folder.steps(name)} or ready
     at = _one(sorted({entry.revision for entry in ready}), revision, "revision", "--revision")
     ready = {entry for entry in ready if entry.revision == at}
     how = _one(sorted({entry.backend for entry in ready}), backend, "backend", "--backend")
@@ -281,16 +274,29 @@ def _why_absent(folder: _Folder, entry: Entry, part: Part) -> str:
     return f"only under {', '.join(sorted({r.protocol for r in mine}))}" if mine else "not evaluated"
 
 
-def _advice(folder: _Folder, entry: Entry, absent: Sequence[Part]) -> tuple[str, ...]:
+def _advice(folder: _Folder, entry: Entry, absent: Sequence[Part], sweep: Sweep) -> tuple[str, ...]:
     """The commands that would make what is absent."""
     known = {listing.name for listing in list_tasks() if listing.task is not None}
     tasks = [part.made_by for part in absent if part.made_by in known and part.made_by is not None]
     mine = [r for r in folder.results if (r.model.name, r.model.revision) == (entry.model, entry.revision)]
     can_run = not mine or any(r.imported is None for r in mine)  # a computed record cannot join imported ones
     lines = [_command(folder, entry.model, mine, tasks, entry.revision, entry.backend)] if tasks and can_run else []
+    swept = [part.key for part in absent if part.swept]
+    if can_run and swept:
+        lines.append(_sweep_command(folder, entry, mine, sweep, sweep.wanted(swept)))
     if absent and (len(tasks) < len(absent) or not can_run):
         lines.append(_import_command(folder, entry.model, entry.revision))
     return tuple(lines)
+
+
+def _sweep_command(folder: _Folder, entry: Entry, mine: Sequence[TaskResult], sweep: Sweep, tasks: str) -> str:
+    """The command that evaluates the checkpoints; what is done already is kept."""
+    source = next((r.model.source for r in sweep.of_checkpoints() if r.imported is None), None)
+    if source is None:  # the finished model of a local run lies apart from its checkpoints
+        own = next((r.model.source for r in mine if r.imported is None), "PATH")
+        source = "PATH" if Path(own).exists() else own
+    what = f"--revisions 'chck_*' --tasks {tasks} --split fast --protocol {folder.protocol}{_how(entry.backend)}"
+    return f"babyeval run --model {shlex.quote(f'{entry.model}={source}')} {what} {folder.places}"
 
 
 def _command(
@@ -302,9 +308,14 @@ def _command(
         return _import_command(folder, name, mine[0].model.revision)
     at = own.revision if own is not None else revision
     model = shlex.quote(f"{name}={own.source if own is not None else 'PATH'}{'' if at == 'main' else f'@{at}'}")
-    how = f" --backend {backend}" if backend in ("mntp", "enc-dec-prefix") else ""  # the others are found by themselves
-    command = f"babyeval run --model {model} --tasks {','.join(tasks)} --protocol {folder.protocol}{how} {folder.places}"
+    command = (
+        f"babyeval run --model {model} --tasks {','.join(tasks)} --protocol {folder.protocol}{_how(backend)} {folder.places}"
+    )
     return f"{command} (cached rows need no weights)" if own is not None else command
+
+
+def _how(backend: str) -> str:
+    return f" --backend {backend}" if backend in ("mntp", "enc-dec-prefix") else ""  # the others are found by themselves
 
 
 def _import_command(folder: _Folder, model: str, revision: str) -> str:

@@ -39,7 +39,7 @@ class Plan:
         config: What was asked.
         checkpoint: The model, its weights not loaded.
         model: How records describe it.
-        backend: The backend's label in results; other maskings than the default are part of it.
+        backend: The backend's label in results; other options of scoring than the default are part of it.
         store: Where results go.
         engine: Answers the questions.
         prepared: The items, read once for all checkpoints.
@@ -104,11 +104,12 @@ def make_plan(config: RunConfig, checkpoint: Checkpoint, reporter: Reporter, pre
     engine = Engine(checkpoint, device=config.device, fresh=config.fresh, reporter=reporter)
     shared = prepared.shared_by(checkpoint, engine.salt)
     engine.tries = shared.tries
-    label = checkpoint.backend if config.masking == "pll" else f"{checkpoint.backend}-{config.masking}"
+    options = {config.masking, config.word_end} - {"pll", "none"}
+    label = "-".join((checkpoint.backend, *sorted(options)))
     plan = Plan(config, checkpoint, model, label, store, engine, prepared, shared, ends)
     for task in tasks:
         plan.tasks.extend(_plan_task(plan, task))
-    if ends is not None and all(planned_word_end(plan, planned) == "plain" for planned in plan.tasks):
+    if ends is not None and all(planned_word_end(plan, planned) == "none" for planned in plan.tasks):
         reporter.note("--word-end corrected adds nothing here: it is for tasks on surprisals of words (reading) under robust.")
     return plan
 
@@ -233,7 +234,7 @@ def planned_dtype(plan: Plan, planned: PlannedTask) -> Dtype:
 
 def planned_word_end(plan: Plan, planned: PlannedTask) -> WordEnd:
     """Whether a task's record holds values corrected for the word's end; the official protocols know no such thing."""
-    return plan.config.word_end if planned.task.corrects_word_end and planned.protocol.name == "robust" else "plain"
+    return plan.config.word_end if planned.task.corrects_word_end and planned.protocol.name == "robust" else "none"
 
 
 def _kept_record(plan: Plan, planned: PlannedTask) -> TaskResult | None:
@@ -253,7 +254,6 @@ def _kept_record(plan: Plan, planned: PlannedTask) -> TaskResult | None:
         and old.provenance.babyeval == version("babyeval")
         and old.provenance.scoring_version == SCORING_VERSION
         and old.provenance.dtype == planned_dtype(plan, planned)
-        and planned_word_end(plan, planned) in ("plain", old.provenance.word_end)
         and plan.store.items_whole(old)
     )
     return old if same else None

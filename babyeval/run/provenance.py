@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from babyeval.records import Precision, Provenance
-from babyeval.run.plan import Plan, PlannedTask, planned_dtype
+from babyeval.run.plan import Plan, PlannedTask, planned_dtype, planned_word_end
 from babyeval.scoring import SCORING_VERSION
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "statsmodels", "scikit-learn", "pandas", "pyarrow")
@@ -35,6 +35,7 @@ def provenance(plan: Plan, planned: PlannedTask, precision: Precision | None) ->
         scoring_version=SCORING_VERSION,
         dtype=planned_dtype(plan, planned),
         masking=plan.config.masking,
+        word_end=planned_word_end(plan, planned),
         device=engine.device_name(),
         attention=engine.attention(),
         tf32=False,  # scoring/model_view.py switches it off

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -13,6 +13,7 @@ from babyeval.protocols import EncodingPolicy
 from babyeval.scoring.encode_seq2seq import encode_masked, encode_prefixed
 from babyeval.scoring.tokens import Encoded, Tokens, tokenize
 from babyeval.scoring.windows import around_mask, left_to_right
+from babyeval.scoring.word_end import WordEnds
 from babyeval.types import Query, Read, Span
 
 _TOKENIZE_AT_ONCE = 4096
@@ -30,6 +31,7 @@ class Encoder:
         window: The most tokens the model takes, None for no limit.
         masking: For masked models: mask one token (``pll``), or the token and the rest of its
             word (``word-l2r``: Kauf and Ivanova 2023; D30).
+        ends: Ids that end a word, where that is asked for (`babyeval.scoring.word_end`).
     """
 
     tokenizer: Any
@@ -38,6 +40,7 @@ class Encoder:
     policy: EncodingPolicy
     window: int | None = None
     masking: Masking = "pll"
+    ends: WordEnds | None = None
 
     def encode(self, spans: Sequence[Span]) -> Iterator[Encoded]:
         """Yields the queries of each span, in order."""
@@ -62,6 +65,21 @@ class Encoder:
         if self.backend == "causal" and tokens.offsets:
             cut += tokens.offsets[0][0]
         return [i for i, (_, end) in enumerate(tokens.offsets) if end > cut]
+
+    def followed(self, span: Span, tokens: Tokens) -> Encoded:
+        """The queries of a span that has one more token, whatever it is; of models that read left to right.
+
+        Args:
+            span: What is scored.
+            tokens: Its text as the tokenizer gives it.
+        """
+        if self.backend == "enc-dec-prefix":
+            prefix, completion = self._split(span, tokens)
+            return encode_prefixed(prefix, (*completion, 0), self.facts, self._explicit, self.window)
+        tokens = self._fronted(tokens)
+        scored = self.scored(tokens, span)
+        end = scored[-1] + 1
+        return self._causal(replace(tokens, ids=(*tokens.ids[:end], 0)), [*scored, end])
 
     @property
     def _explicit(self) -> bool:

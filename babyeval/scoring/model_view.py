@@ -148,11 +148,16 @@ class ModelView:
         values = logits[rows, torch.tensor(targets, device=self.device)] - normaliser[rows]
         for read, value in zip(reads, values.double().tolist(), strict=True):
             answers[read] = value
+        sets: dict[tuple[int, ...], list[tuple[int, int]]] = {}  # many reads ask for one large set
         for rank, read in zip(ranks, reads, strict=True):
             target = asked.targets[read]
             if isinstance(target, tuple):
-                row = rank - start
-                answers[read] = float((logits[row, list(target)].logsumexp(-1) - normaliser[row]).double())
+                sets.setdefault(target, []).append((read, rank - start))
+        for target, found in sets.items():
+            rows = torch.tensor([row for _, row in found], device=self.device)
+            summed = logits[rows[:, None], torch.tensor(target, device=self.device)].logsumexp(-1) - normaliser[rows]
+            for (read, _), value in zip(found, summed.double().tolist(), strict=True):
+                answers[read] = value
 
     def _chunks(self, count: int) -> Iterator[tuple[int, int]]:
         size = _HEAD_POSITIONS_CPU if self.device.type == "cpu" else max(1, _HEAD_NUMBERS_GPU // self.vocabulary)

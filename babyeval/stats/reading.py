@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 Table = Mapping[str, Floats]
 
 SURPRISAL, PREVIOUS = "surprisal", "previous_surprisal"
+# The same, corrected for the probability that the word has ended (scoring/word_end.py).
+WORD_END = {name: f"{name}_word_end" for name in (SURPRISAL, PREVIOUS)}
 _WORD = ("Subtlex_log10", "length", "context_length")
 _FOLDS = 10
 

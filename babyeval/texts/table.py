@@ -30,6 +30,8 @@ COLUMNS: dict[Unit, tuple[str, ...]] = {
 }
 NO_CONTEXT = "nothing stands before it: the tokenizer has neither BOS nor EOS"
 NO_TOKEN = "no token ends in it"  # noqa: S105
+WORD_END = "surprisal_word_end"
+NO_MARK = "no surprisal_word_end: no token says where it begins or ends"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +70,21 @@ class ScoredText:
         text: The text.
         words: Character range of each word.
         tokens: Its tokens, in order.
+        corrections: What the correction for word ends adds to each word's surprisal, NaN where it is undefined;
+            None where it is not asked for.
     """
 
     line: int
     text: str
     words: list[tuple[int, int]]
     tokens: list[ScoredToken]
+    corrections: Sequence[float] | None = None
 
 
-def scored_text(encoder: Encoder, line: int, span: Span, tokens: Tokens, part: Encoded, logprobs: Sequence[float]) -> ScoredText:
+def scored_text(
+    encoder: Encoder, line: int, span: Span, tokens: Tokens, part: Encoded, logprobs: Sequence[float],
+    corrections: Sequence[float] | None = None,
+) -> ScoredText:  # fmt: skip
     """Puts a text's tokens and their answers together.
 
     Args:
@@ -86,6 +94,7 @@ def scored_text(encoder: Encoder, line: int, span: Span, tokens: Tokens, part: E
         tokens: Its tokens, as the tokenizer gives them.
         part: The questions about it.
         logprobs: Their answers, in text order.
+        corrections: As in `ScoredText`.
 
     Raises:
         ModelError: An answer is not a number (D2).
@@ -106,7 +115,7 @@ def scored_text(encoder: Encoder, line: int, span: Span, tokens: Tokens, part: E
         first, word = words.touched(start, end)
         unknown = token == tokenizer.unk_token_id
         scored.append(ScoredToken(piece, token, start, end, value, unknown, first, word, truncated))
-    return ScoredText(line, span.text, words.spans, scored)
+    return ScoredText(line, span.text, words.spans, scored, corrections)
 
 
 def _cut(encoder: Encoder, part: Encoded) -> list[bool]:
@@ -118,12 +127,18 @@ def _cut(encoder: Encoder, part: Encoded) -> list[bool]:
 
 
 def as_table(texts: Iterable[ScoredText], unit: Unit) -> pd.DataFrame:
-    """One row per word or per token of texts, with the columns of `COLUMNS`."""
+    """One row per word or per token of texts, with the columns of `COLUMNS`; `WORD_END` too, where it was asked for."""
     import pandas as pd
 
     make = _word_rows if unit == "word" else _token_rows
-    rows = [row for text in texts for row in make(text)]
-    return pd.DataFrame.from_records(rows, columns=list(COLUMNS[unit])).astype({"surprisal": "float64"})
+    whole = list(texts)
+    rows = [row for text in whole for row in make(text)]
+    table = pd.DataFrame.from_records(rows, columns=list(COLUMNS[unit])).astype({"surprisal": "float64"})
+    added = [value for text in whole if text.corrections is not None for value in text.corrections]
+    if unit == "word" and whole and whole[0].corrections is not None:
+        table.insert(COLUMNS[unit].index("surprisal") + 1, WORD_END, table["surprisal"] + added)
+        table.loc[table[WORD_END].isna() & (table["note"] == ""), "note"] = NO_MARK
+    return table
 
 
 def _token_rows(text: ScoredText) -> Iterator[tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -10,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from growing import AGES, COLOURS, PLACES, THINGS, context, train_checkpoints
 from scipy.optimize import curve_fit
 from scipy.stats import pearsonr
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from cli.support import assert_refused, inside
-from growing import AGES, COLOURS, PLACES, THINGS, context, train_checkpoints
 
 MONTHS = range(16, 31)
 
@@ -30,7 +31,9 @@ def data(tmp_path_factory) -> Path:
     """Contexts of twelve words, and children who learn most of them later the rarer they are."""
     folder = tmp_path_factory.mktemp("data") / "full_eval" / "aoa"
     folder.mkdir(parents=True)
-    contexts = {thing: [{"context": context(colour, place)} for place in PLACES] for colour, thing in zip(COLOURS, THINGS, strict=True)}
+    contexts = {
+        thing: [{"context": context(colour, place)} for place in PLACES] for colour, thing in zip(COLOURS, THINGS, strict=True)
+    }
     (folder / "cdi_childes.json").write_text(json.dumps(contexts), encoding="utf-8")
     shift = [0.3, -1.1, 0.9, 0.0, -0.4, 1.2, -0.8, 0.5, 0.1, -0.2, 0.0, 0.0]
     lines = ["word," + ",".join(map(str, MONTHS))]
@@ -82,7 +85,7 @@ def test_surprisal_falls_while_the_model_learns(swept, surprisals):
     assert [r["model"]["revision"] for r in found] == list(AGES)
     assert [r["model"]["words_seen"] for r in found] == list(AGES.values())
     values = [r["headline"]["value"] for r in found]
-    assert all(later < earlier for earlier, later in zip(values, values[1:], strict=False))
+    assert all(later < earlier for earlier, later in itertools.pairwise(values))
     assert values == pytest.approx(surprisals.mean(axis=(1, 2)).tolist(), abs=1e-4)
 
 
@@ -176,9 +179,7 @@ def test_one_checkpoint_has_no_age_of_acquisition_but_finds_that_of_the_sweep(sw
 
 
 def test_too_few_checkpoints_are_told(grown, data, tmp_path):
-    done = inside(
-        "run", "--model", grown, "--revisions", "chck_?K", "--tasks", "aoa", "--data-dir", data, "--json", cwd=tmp_path
-    )
+    done = inside("run", "--model", grown, "--revisions", "chck_?K", "--tasks", "aoa", "--data-dir", data, "--json", cwd=tmp_path)
     assert done.code == 0, done.err
     result = done.json["results"][-1]
     assert (result["status"], result["model"]["revision"]) == ("not_applicable", "chck_?K")

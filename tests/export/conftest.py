@@ -11,12 +11,21 @@ from cli.support import inside
 
 from export.official_data import shrink_tables, small, write_data, write_records
 from export.official_files import OFFICIAL_NAME, YEARS, carried_parts, write_json, write_tree
+from export.sweep_data import write_fast_data
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory) -> Path:
     """Files of all tasks in the official layout, of the sizes that ``small`` gives."""
     return write_data(tmp_path_factory.mktemp("small") / "evaluation_data", small)
+
+
+@pytest.fixture(scope="session")
+def fast_data(tmp_path_factory, data) -> Path:
+    """The same with the fast sets."""
+    root = Path(shutil.copytree(data, tmp_path_factory.mktemp("fast") / "evaluation_data"))
+    write_fast_data(root)
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -76,10 +76,12 @@ def test_2026_leaves_null_what_is_missing_and_says_what_makes_it(results, data, 
     lines = done.err.splitlines()
     assert sum(line.startswith("Left null: ") for line in lines) == 6
     assert "Left null: comps: not evaluated." in lines
-    run, bring = (line for line in lines if line.startswith("What next: "))
+    run, sweep, bring = (line for line in lines if line.startswith("What next: "))
     assert "babyeval run --model guesser=models/guesser --tasks comps,reading --protocol babylm-2026 --out" in run
+    swept = "--revisions 'chck_*' --tasks zero-shot --split fast --protocol babylm-2026 --out"
+    assert f"babyeval run --model guesser=models/guesser {swept}" in sweep
     assert "babyeval import PATH --protocol babylm-2026 --model guesser --out" in bring
-    assert all(f" --data-dir {data} (" in line for line in (run, bring))
+    assert all(f" --data-dir {data}" in line for line in (run, sweep, bring))
 
 
 def test_imported_records_alone_are_completed_by_one_import(submission, data, tmp_path):

@@ -89,6 +89,66 @@ def _validate_part(key: str, part: dict[str, Any], gold: dict[str, list[Any]]) -
                 assert (entry["prob"] >= 0.5) == (entry["pred"] == answer[1][0]) or math.isclose(entry["prob"], 0.5)
 
 
+FAST_FOLDERS = {
+    "blimp": "fast_eval/blimp_fast", "blimp_supplement": "fast_eval/supplement_fast", "ewok": "fast_eval/ewok_fast",
+}  # fmt: skip
+
+
+def checkpoints(track: str) -> list[str]:
+    """Section 8: strict-small has 19 checkpoints, the others 28."""
+    small = [*range(1, 10), *range(10, 101, 10)]
+    return [f"chck_{i}M" for i in (small if track == "strict-small" else [*small, *range(200, 1001, 100)])]
+
+
+def fast_uids(key: str, year: str, data: Path) -> set[str]:
+    """The keys of one checkpoint's scores."""
+    if key == "reading":
+        return {"spr", "rt"}
+    if key.startswith("wug"):
+        return {FOLDERS[key]}
+    if key.startswith("global_piqa"):
+        return {key}
+    if key.startswith("entity"):
+        return {uid for uid in gold_answers(key, year, data) if uid.startswith("regular")}
+    return {path.stem for path in (data / FAST_FOLDERS[key]).glob("*.jsonl")}
+
+
+def validate_fast(
+    content: dict[str, Any], year: str, data: Path, track: str, there: set[str] | None = None,
+    lacking: dict[str, set[str]] | None = None,
+) -> None:  # fmt: skip
+    """Asserts that fast scores have the official form, with nulls for the checkpoints that lack, and nowhere else."""
+    steps = checkpoints(track)
+    own = ("wug_adj", "wug_past") if year == "babylm-2025" else ("global_piqa_parallel", "global_piqa_nonparallel")
+    entity = "entity_tracking" if year == "babylm-2025" else "entity_tracking_filtered"
+    assert tuple(content) == ("blimp", "blimp_supplement", "ewok", entity, *own, "reading")
+    for key, entries in content.items():
+        expected = (set(steps) if there is None else there) - (lacking or {}).get(key, set())
+        assert {step for step, entry in zip(steps, entries, strict=True) if entry is not None} == expected, key
+        uids = fast_uids(key, year, data)
+        for entry in entries:
+            assert entry is None or set(entry) == uids, key
+            for value in (entry or {}).values():
+                assert isinstance(value, float)
+                assert math.isnan(value) or (-1 if key.startswith("wug") or key == "reading" else 0) <= value <= 1
+
+
+def validate_surprisals(content: dict[str, Any], data: Path, track: str) -> None:
+    """Asserts that a ``surprisal.json`` has the official form: every context of every checkpoint, in order (section 5)."""
+    assert list(content) == ["metadata", "results"]
+    contexts = json.loads((data / "full_eval/aoa/cdi_childes.json").read_text(encoding="utf-8"))
+    asked = [
+        (word, i, entry["context"]) for word, entries in contexts.items() if len(word) > 1 for i, entry in enumerate(entries)
+    ]
+    rows = content["results"]
+    assert all(list(row) == ["step", "word_count", "target_word", "context_id", "context", "surprisal"] for row in rows)
+    steps = checkpoints(track)
+    assert [row["step"] for row in rows] == [step for step in steps for _ in asked]
+    assert all(row["word_count"] == int(row["step"][5:-1]) * 10**6 for row in rows)
+    assert [(row["target_word"], row["context_id"], row["context"]) for row in rows] == asked * len(steps)
+    assert all(isinstance(row["surprisal"], float) for row in rows)
+
+
 def official_score(key: str, part: dict[str, Any], year: str, data: Path) -> float:
     """The score that the server computes: stripped texts compared with gold, macro means (sections 1, 3.4, 3.5)."""
     gold = gold_answers(key, year, data)

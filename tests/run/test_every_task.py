@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 import babyeval
@@ -27,7 +29,7 @@ KINDS = [
 @pytest.mark.parametrize(("architecture", "kind", "backend"), KINDS)
 def test_every_mini_split_is_done(architecture, kind, backend, tiny_folder, tmp_path):
     folder = tiny_folder(architecture, kind, positions=192)
-    tasks = [listing.name for listing in list_tasks() if listing.origin == "babyeval"]
+    tasks = [one.name for one in list_tasks() if one.origin == "babyeval" and one.task and not one.task.across]
     results = babyeval.evaluate(folder, tasks, split="mini", protocol="all", backend=backend, out=tmp_path)
     assert len(results) == len(tasks) * len(PROTOCOLS)
     for result in results:
@@ -36,3 +38,17 @@ def test_every_mini_split_is_done(architecture, kind, backend, tiny_folder, tmp_
         if defined:
             assert result.headline.value is not None
             assert result.counts.items >= result.headline.n > 0  # a regression leaves out incomplete rows
+
+
+@pytest.mark.parametrize(("architecture", "kind", "backend"), KINDS)
+def test_age_of_acquisition_is_asked_of_every_kind(architecture, kind, backend, tiny_folder, tmp_path):
+    for seed, name in enumerate(("chck_1M", "chck_2M", "chck_3M", "chck_4M")):
+        shutil.copytree(tiny_folder(architecture, kind, positions=192, seed=seed), tmp_path / "run" / name)
+    results = babyeval.evaluate(
+        tmp_path / "run", ["aoa"], split="mini", backend=backend, revisions="chck_*", limit=24, out=tmp_path / "out"
+    )
+    assert [result.status for result in results] == ["done"] * 5, results[-1].error
+    assert {result.headline.metric for result in results[:4]} == {"surprisal"}
+    words = {score.metric: score.value for score in results[4].scores if score.metric == "words"}
+    dropped = [score.value for score in results[4].scores if score.metric == "words_dropped"]
+    assert words["words"] + sum(dropped) == 24
