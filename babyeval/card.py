@@ -192,7 +192,13 @@ def load_card(path: Path) -> TaskCard:
     try:
         return TaskCard.model_validate(content)
     except ValidationError as error:
-        known = (*TaskCard.model_fields, *DataSpec.model_fields, *SourceSpec.model_fields, *FitSpec.model_fields, *Training.model_fields)
+        known = (
+            *TaskCard.model_fields,
+            *DataSpec.model_fields,
+            *SourceSpec.model_fields,
+            *FitSpec.model_fields,
+            *Training.model_fields,
+        )
         raise UsageError(
             f"A task card is wrong: {explain_validation(error, known)}.",
             where=str(path),

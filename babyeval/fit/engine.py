@@ -120,7 +120,7 @@ class _Fit:
         self.reported = self.selecting if hyper.official else self._encoded(examples_reported, hyper)
         self.batches = EpochBatches(
             self.train, hyper.batch_size, seed=self.seed, by_length=not hyper.official, drop_last=hyper.drop_last
-        )  # fmt: skip
+        )
         if not len(self.batches) or not self.selecting or not self.reported:
             raise DataError(
                 f"There are too few examples: {len(examples_train)} to learn from, {len(examples_reported)} to report on.",

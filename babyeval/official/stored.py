@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from babyeval.data.lookup import TRY_MINI, DataSource, find_data
 from babyeval.errors import DataError, DataMissing, MissingError
-from babyeval.families import SpanTask
+from babyeval.families import Task
 from babyeval.records import TaskResult
 from babyeval.store import ResultStore
 
@@ -33,7 +33,7 @@ def items_of(store: ResultStore, record: TaskResult, columns: list[str]) -> tupl
     return path, pd.read_parquet(path, columns=columns)
 
 
-def full_data(task: SpanTask, data_dir: Path | None, passwords: Mapping[str, str] | None) -> DataSource:
+def full_data(task: Task, data_dir: Path | None, passwords: Mapping[str, str] | None) -> DataSource:
     """The task's full split: records hold no texts.
 
     Raises:

@@ -6,15 +6,17 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from babyeval.errors import MissingError, UsageError
 from babyeval.families import SpanTask
 from babyeval.official.carried import Carried, find_carried
+from babyeval.official.glue import glue_part
 from babyeval.official.parts import GLUE_TASKS, OFFICIAL_BACKENDS, Part, year_parts
 from babyeval.official.predictions import counted, make_predictions
-from babyeval.official.sizes import carried_problem, glue_problem, size_problem
+from babyeval.official.sizes import carried_problem, size_problem
 from babyeval.official.steps import require_track, step_of
 from babyeval.official.stored import full_data, items_of, require_same_data
 from babyeval.official.sweeps import Sweep
@@ -138,7 +140,11 @@ def make_submission(
     absent: list[Part] = []
     for part in year_parts(protocol):
         record = folder.record(entry, part.made_by) if part.made_by else None
-        if record is not None:
+        if part.key == "glue":
+            content, problem = _glue(store, folder, entry, kept.get("glue"))
+            if problem:
+                absent.append(part)
+        elif record is not None:
             content, problem = _from_record(store, part, record, data_dir, passwords)
         else:
             content, problem = sweep.part(part.key) if part.swept else (None, _why_absent(folder, entry, part))
@@ -150,6 +156,18 @@ def make_submission(
         if problem:
             made.missing[part.key] = problem
     return replace(made, advice=_advice(folder, entry, absent, sweep))
+
+
+def _glue(store: ResultStore, folder: _Folder, entry: Entry, kept: Any) -> tuple[Any, str | None]:
+    """The part of fine-tuning, and what it lacks."""
+
+    def why(task: str) -> str:
+        return _why_absent(folder, entry, Part("glue", values=task))
+
+    content, faults = glue_part(store, partial(folder.record, entry), why, kept)
+    if len(faults) == len(GLUE_TASKS) and all(fault.endswith(": not evaluated") for fault in faults.values()):
+        return None, "not evaluated"
+    return content, "; ".join(faults.values()) or None
 
 
 def _from_record(
@@ -165,7 +183,7 @@ def _from_record(
         if problem:
             return None, f"{problem} ({path})"
     task = get_task(part.task)
-    assert isinstance(task, SpanTask)
+    assert isinstance(task, SpanTask)  # fits make the glue part
     source = full_data(task, data_dir, passwords)
     require_same_data(record, source)
     items = [item for item in task.items(source) if task.keeps(item, PROTOCOLS[record.protocol])]
@@ -186,10 +204,6 @@ def _from_values(store: ResultStore, task: str, record: TaskResult) -> tuple[Any
 
 def _from_kept(part: Part, content: Any, protocol: str, track: str | None) -> tuple[Any, str | None]:
     """An imported part as it is, if its size is right."""
-    if part.key == "glue" and isinstance(content, dict):
-        faults = {task: glue_problem(task, content.get(task)) for task in GLUE_TASKS}
-        right = {task: content[task] for task, fault in faults.items() if fault is None}
-        return right or None, "; ".join(fault for fault in faults.values() if fault) or None
     if part.task is None:
         problem = carried_problem(part.key, content, protocol, track)
     else:
@@ -221,7 +235,8 @@ def _exportable(folder: _Folder, entry: Entry) -> bool:
         return False
     here = any(kept.parts and (kept.model, kept.revision, kept.backend) == (entry.model, entry.revision, entry.backend)
                for kept in folder.carried)  # fmt: skip
-    return here or any(folder.record(entry, part.made_by) for part in year_parts(folder.protocol) if part.made_by)
+    makers = (*(part.made_by for part in year_parts(folder.protocol)), *GLUE_TASKS)
+    return here or any(folder.record(entry, maker) for maker in makers if maker)
 
 
 def _one(names: Sequence[str], wanted: str | None, what: str, option: str) -> str:
@@ -278,13 +293,17 @@ def _advice(folder: _Folder, entry: Entry, absent: Sequence[Part], sweep: Sweep)
     """The commands that would make what is absent."""
     known = {listing.name for listing in list_tasks() if listing.task is not None}
     tasks = [part.made_by for part in absent if part.made_by in known and part.made_by is not None]
+    if any(part.key == "glue" for part in absent):
+        lacking = [task for task in GLUE_TASKS if folder.record(entry, task) is None and task in known]
+        tasks += ["finetune"] if len(lacking) == len(GLUE_TASKS) else lacking
     mine = [r for r in folder.results if (r.model.name, r.model.revision) == (entry.model, entry.revision)]
     can_run = not mine or any(r.imported is None for r in mine)  # a computed record cannot join imported ones
     lines = [_command(folder, entry.model, mine, tasks, entry.revision, entry.backend)] if tasks and can_run else []
     swept = [part.key for part in absent if part.swept]
     if can_run and swept:
         lines.append(_sweep_command(folder, entry, mine, sweep, sweep.wanted(swept)))
-    if absent and (len(tasks) < len(absent) or not can_run):
+    unmade = [part for part in absent if part.made_by not in known and part.key != "glue"]
+    if absent and (unmade or not can_run):
         lines.append(_import_command(folder, entry.model, entry.revision))
     return tuple(lines)
 

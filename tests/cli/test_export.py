@@ -63,7 +63,9 @@ def test_from_a_model_to_a_submission_and_back(place, tmp_path, monkeypatch):
 
 def test_incomplete_2025_submission_is_refused(place, tmp_path):
     done = inside("export", "--format", "babylm-2025", "--out", tmp_path / "x.json", cwd=place)
-    assert_refused(done, 3, "nothing was written", "--tasks blimp,wug_adj,comps,reading --protocol babylm-2025", "reading: ")
+    assert_refused(
+        done, 3, "nothing was written", "--tasks blimp,wug_adj,comps,reading,finetune --protocol babylm-2025", "reading: "
+    )
     assert files_in(tmp_path) == []
 
 

@@ -77,7 +77,7 @@ def test_2026_leaves_null_what_is_missing_and_says_what_makes_it(results, data, 
     assert sum(line.startswith("Left null: ") for line in lines) == 6
     assert "Left null: comps: not evaluated." in lines
     run, sweep, bring = (line for line in lines if line.startswith("What next: "))
-    assert "babyeval run --model guesser=models/guesser --tasks comps,reading --protocol babylm-2026 --out" in run
+    assert "babyeval run --model guesser=models/guesser --tasks comps,reading,finetune --protocol babylm-2026 --out" in run
     swept = "--revisions 'chck_*' --tasks zero-shot --split fast --protocol babylm-2026 --out"
     assert f"babyeval run --model guesser=models/guesser {swept}" in sweep
     assert "babyeval import PATH --protocol babylm-2026 --model guesser --out" in bring
@@ -155,7 +155,7 @@ def test_incomplete_glue_keeps_what_is_right_in_2026(results, data, tmp_path):
     keep(results["babylm-2026"], "babylm-2026", {"glue": parts["glue"]}, backend="")  # fine-tuning has no backend
     done = inside("export", results["babylm-2026"], "--format", "babylm-2026", "--data-dir", data, cwd=tmp_path)
     assert list(exported(done)["glue"]) == ["boolq", "mrpc", "multirc", "qqp", "rte"]
-    assert "Incomplete: glue: 'mnli' holds 29 predictions, and 30 are expected; the predictions of 'wsc' are missing" in done.err
+    assert "Incomplete: glue: 'mnli' holds 29 predictions, and 30 are expected; wsc: not evaluated" in done.err
 
 
 def test_limited_and_mini_records_are_never_exported(data, tmp_path):
@@ -239,7 +239,7 @@ def test_failed_record_says_why_it_is_missing(results, data, tmp_path):
     done = inside("export", results["babylm-2026"], "--format", "babylm-2026", "--data-dir", data, cwd=tmp_path)
     assert "ewok" in validate(exported(done), "babylm-2026", data)
     assert "Left null: ewok: failed: The model gives NaN." in done.err
-    assert "--tasks ewok,reading --protocol" in done.err
+    assert "--tasks ewok,reading,finetune --protocol" in done.err
 
 
 def test_file_is_replaced_whole_or_not_at_all(results, data, tmp_path, monkeypatch):
