@@ -10,7 +10,7 @@ from babyeval.data.verify import departures
 from babyeval.errors import BabyevalError, MissingError, UsageError
 from babyeval.records import Counts, DataInfo, FileInfo, RunReport, TaskResult, Timing
 from babyeval.run.groups import group_headlines
-from babyeval.run.plan import Plan, PlannedTask, planned_dtype, planned_word_end, unexpected
+from babyeval.run.plan import Plan, PlannedTask, planned_backend, planned_dtype, planned_word_end, unexpected
 from babyeval.run.precision import Answers, Rows, checked_rows, rows_of
 from babyeval.run.provenance import provenance
 from babyeval.scoring.engine import Dtype
@@ -135,7 +135,7 @@ def _identity(plan: Plan, planned: PlannedTask) -> dict[str, Any]:
         "model": plan.model,
         "protocol": planned.protocol.name,
         "split": planned.split,
-        "backend": plan.backend,
+        "backend": planned_backend(plan, planned),
     }
 
 
@@ -154,7 +154,8 @@ def _record_failure(plan: Plan, planned: PlannedTask, error: BabyevalError) -> T
     if isinstance(error, MissingError):
         raise error
     result = TaskResult(**_identity(plan, planned), status="failed", error=str(error))
-    old = plan.store.find(plan.model, planned.task.card.name, planned.split, plan.backend, planned.protocol.name)
+    backend = planned_backend(plan, planned)
+    old = plan.store.find(plan.model, planned.task.card.name, planned.split, backend, planned.protocol.name)
     return result if old is not None and old.status == "done" else plan.store.write(result, None)
 
 

@@ -11,6 +11,7 @@ from babyeval.errors import DataError
 from babyeval.families import SpanTask
 from babyeval.models.checkpoint import Checkpoint
 from babyeval.models.digest import tokenizer_digest
+from babyeval.progress import Reporter
 from babyeval.protocols import EncodingPolicy
 from babyeval.run.questions import AskedSpan, Questions
 from babyeval.scoring.tries import Tries
@@ -46,6 +47,13 @@ class Prepared:
         self._sources: dict[str, DataSource] = {}
         self._items: dict[str, list[Item]] = {}
         self._shared: tuple[object, Shared] | None = None
+        self._said: set[str] = set()
+
+    def note_once(self, reporter: Reporter, text: str) -> None:
+        """Says one sentence about the whole run, whatever the number of checkpoints."""
+        if text not in self._said:
+            self._said.add(text)
+            reporter.note(text)
 
     def source(self, task: SpanTask) -> DataSource:
         """The task's files, looked up and digested once.
