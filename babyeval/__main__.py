@@ -1,5 +1,26 @@
-"""Runs the command line as ``python -m babyeval``."""
+"""Runs the command line, as ``python -m babyeval`` and as ``babyeval``; Ctrl-C ends it in words while it still starts."""
 
-from babyeval.cli.main import main
+import sys
+from typing import NoReturn
 
-main()
+INTERRUPTED = 130  # 128 and the number of the signal, as typer and shells have it
+
+
+def main() -> None:
+    """Imports the command line and runs it."""
+    try:
+        from babyeval.cli.main import main as command
+
+        command()
+    except KeyboardInterrupt:
+        interrupted()
+
+
+def interrupted() -> NoReturn:
+    """Ends the process after Ctrl-C."""
+    print("Interrupted. What was computed is kept: the same command goes on from here.", file=sys.stderr)
+    sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

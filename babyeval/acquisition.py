@@ -69,16 +69,12 @@ class AcquisitionTask(SpanTask):
 
     def outcomes(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[Outcome]:
         """A word's surprisal behind a context, in nats."""
-        return [
-            Outcome(
-                item_id=item.id,
-                value=-answers[0].total,
-                raw=(answers[0].total,),
-                prediction=0,
-                nan=self.has_nan(item, answers, protocol),
-            )
-            for item, answers in zip(items, rows, strict=True)
-        ]
+        found = []
+        for item, answers in zip(items, rows, strict=True):
+            nan, total = self.has_nan(item, answers, protocol), answers[0].total
+            self.require_finite(item, [-total], protocol)
+            found.append(Outcome(item_id=item.id, value=-total, raw=(total,), prediction=0, nan=nan))
+        return found
 
     def scores(self, items: Sequence[Item], outcomes: Sequence[Outcome], protocol: Protocol) -> list[Score]:
         """The mean over words of their mean surprisal: how far this checkpoint has come."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from babyeval.errors import DataError, UsageError
+from babyeval.models.revisions import equal_weights
 from babyeval.protocols import Protocol
 from babyeval.records import Score
 from babyeval.stats.acquisition import (
@@ -28,6 +29,8 @@ from babyeval.types import Snapshot
 if TYPE_CHECKING:
     import pandas as pd
 
+_REASONS = 3  # that the note of the correlation lists
+
 _RULES: dict[str, Rule] = {"babylm-2025": "2025", "babylm-2026": "2026"}
 
 
@@ -40,7 +43,7 @@ def trajectory(snapshots: Sequence[Snapshot], tokenizer: Any, protocol: Protocol
         protocol: Which curve is fitted, and how the correlation is formed (protocol.md, section 5).
 
     Raises:
-        UsageError: There are fewer than four checkpoints.
+        UsageError: There are fewer than four checkpoints, or fewer than four that differ in their weights (D36).
         DataError: They were asked about different items.
     """
     words = np.array([snapshot.words_seen for snapshot in snapshots], np.float64)
@@ -48,6 +51,14 @@ def trajectory(snapshots: Sequence[Snapshot], tokenizer: Any, protocol: Protocol
         raise UsageError(
             f"A curve needs at least {MIN_CHECKPOINTS} checkpoints of different age, and there are {len(set(words))}.",
             hint="Choose more by --revisions, or save checkpoints more often.",
+        )
+    equal = equal_weights((snapshot.revision, snapshot.weights) for snapshot in snapshots)
+    different = len(snapshots) - sum(len(group) - 1 for group in equal)
+    if different < MIN_CHECKPOINTS:
+        raise UsageError(
+            f"A curve needs at least {MIN_CHECKPOINTS} checkpoints that differ, and there are {different}.",
+            where="the same weights: " + "; ".join(" and ".join(group) for group in equal),
+            hint="Were the checkpoints saved or uploaded as they were at each step?",
         )
     first = snapshots[0].table
     if any(not snapshot.table["item_id"].equals(first["item_id"]) for snapshot in snapshots):
@@ -108,8 +119,10 @@ def _trajectory_scores(table: pd.DataFrame, protocol: Protocol) -> list[Score]:
     model, child = kept["value"].tolist(), kept["gold"].tolist()
     found = correlate(model, child, _RULES.get(protocol.name, "robust"))
     ranks = spearman(model, child)
+    correlation = _correlation("pearson_r", found.value, found.estimate)
+    said = "; ".join(filter(None, (correlation.note, _dropped(table))))
     scores = [
-        _correlation("pearson_r", found.value, found.estimate),
+        correlation.model_copy(update={"note": said or None}),
         _correlation("spearman_rho", ranks.value, ranks),
     ]
     counted = {"": len(kept), **Counter(reason for reason in table["reason"] if reason)}
@@ -124,6 +137,15 @@ def _trajectory_scores(table: pd.DataFrame, protocol: Protocol) -> list[Score]:
         for metric, reason, value, unit in plain
     ]  # fmt: skip
     return scores
+
+
+def _dropped(table: pd.DataFrame) -> str:
+    """How many words have no pair of ages, and the most frequent reasons."""
+    reasons = Counter(reason for reason in table["reason"] if reason)
+    if not reasons:
+        return ""
+    most = ", ".join(f"{count} {reason.replace(': ', ' ')}" for reason, count in reasons.most_common(_REASONS))
+    return f"{reasons.total()} of {len(table)} words dropped out: {most}{', ...' if len(reasons) > _REASONS else ''}"
 
 
 def _correlation(metric: str, value: float | None, estimate: Estimate) -> Score:

@@ -87,7 +87,7 @@ def run_models(config: RunConfig, reporter: Reporter, on_plan: Callable[[Plan], 
         except BabyevalError as error:
             if len(models) == 1:
                 raise
-            reporter.note(f"{model.name} ({model.revision}) failed: {error}")
+            reporter.note(f"{model.name} ({model.revision}) failed: {error.what}")
             results += results_of_failure(config, model, error)
     opened = [model for model in models if isinstance(model, Checkpoint)]
     return results + add_trajectories(config, opened, results, reporter)

@@ -108,6 +108,7 @@ class TaskCard(BaseModel):
         protocols: Protocols under which the task is defined.
         fast_falls_back: Whether ``--split fast`` takes the full set where there is no fast one, as the
             official suite does for sets that are small.
+        mini_note: What a reader of a number on the bundled split must know, as where its gold is invented.
         data: One entry per split; of a fit, the pattern covers ``*.train.jsonl`` and ``*.valid.jsonl``.
         sources: Where the data can be got.
         fit: How the task is fine-tuned, for the family ``fit``.
@@ -136,6 +137,7 @@ class TaskCard(BaseModel):
     report: tuple[str, ...] = ()
     protocols: tuple[str, ...] = tuple(PROTOCOLS)
     fast_falls_back: bool = True
+    mini_note: str = ""
     data: dict[Literal["full", "fast", "mini"], DataSpec]
     sources: tuple[SourceSpec, ...] = ()
     fit: FitSpec | None = None
@@ -171,6 +173,8 @@ def explain_validation(error: ValidationError, known: tuple[str, ...]) -> str:
         return f"unknown key '{place}'" + (f" (did you mean '{near[0]}'?)" if near else "")
     if problem["type"] == "missing":
         return f"the key '{place}' is missing"
+    if problem["type"] == "string_too_short":
+        return f"'{place}' is empty"
     return f"{place}: {problem['msg']}"
 
 

@@ -19,6 +19,10 @@ _PREFIX = "BABYEVAL_"
 # Variables of that prefix that are no fields of the configuration.
 _OTHER_VARIABLES = {"BABYEVAL_CACHE", "BABYEVAL_DATA", "BABYEVAL_CONFIG"}
 _LISTS = ("models", "tasks", "data_password")
+_HINTS = {
+    "models": "Name a model by --model.",
+    "revisions": "Name checkpoints by a glob in quotes, such as --revisions 'chck_*', or leave it out.",
+}
 
 
 class RunConfig(BaseModel):
@@ -122,7 +126,7 @@ def load_config(given: Mapping[str, Any], environment: Mapping[str, str] | None 
         raise UsageError(
             f"The configuration is wrong: {explain_validation(error, tuple(RunConfig.model_fields))}.",
             where=origins.get(key),
-            hint="Name a model by --model." if key == "models" else "'babyeval run --help' lists all options.",
+            hint=_HINTS.get(key, "'babyeval run --help' lists all options."),
         ) from error
     _ = config.passwords  # their form is checked here, before any work
     return config

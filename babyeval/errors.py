@@ -70,6 +70,23 @@ class ModelError(BabyevalError):
     """The model gives something that cannot be scored, such as NaN."""
 
 
+def raise_interrupt(error: BaseException) -> None:
+    """Raises the Ctrl-C that a library turned into an error of its own, as transformers does while it imports a module.
+
+    Called first wherever any error of a library is caught.
+
+    Raises:
+        KeyboardInterrupt: It is among the causes of the error.
+    """
+    cause: BaseException | None = error
+    seen = set[int]()
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+
+
 def disk_error(error: OSError, where: str) -> MissingError:
     """Turns a failed write into an error with the reason and the way out."""
     reason = error.strerror or str(error)

@@ -142,6 +142,19 @@ class SpanTask(Task, abc.ABC):
             )
         return nan
 
+    def require_finite(self, item: Item, surprisals: Sequence[float], protocol: Protocol) -> None:
+        """Refuses infinite surprisals where NaN is refused.
+
+        Raises:
+            ModelError: The model gives a word the probability 0.
+        """
+        if protocol.nan == "error" and not all(map(math.isfinite, surprisals)):
+            raise ModelError(
+                "The model gives a word the probability 0.",
+                where=f"{self.card.name}, item {item.id}",
+                hint="Its surprisal is infinite, so that nothing can be fitted to it: 'babyeval check' looks at the model.",
+            )
+
     def margins(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[tuple[float, ...]]:
         """Distance of each of an item's decisions from its boundary, in nats; needed where ``decides``.
 

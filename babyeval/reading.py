@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from babyeval.data.jsonl import Record
-from babyeval.errors import DataError, ModelError
+from babyeval.errors import DataError
 from babyeval.families import LineTask
 from babyeval.protocols import Protocol
 from babyeval.records import Score
@@ -72,24 +72,24 @@ class ReadingTask(LineTask):
 
     def outcomes(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], protocol: Protocol) -> list[Outcome]:
         """A word's surprisal in nats; the variants hold the columns of the regressions, and held-out log-densities."""
-        from babyeval.stats.reading import PREVIOUS, SURPRISAL, WORD_END
+        from babyeval.stats.reading import PREVIOUS, SURPRISAL, TOKENS, WORD_END
 
         table: dict[str, list[float]] = {SURPRISAL: [], PREVIOUS: []}
+        if protocol.name == "robust":
+            table |= {name: [] for name in TOKENS.values()}
         missing = []
         for item, answers in zip(items, rows, strict=True):
             words, ends = answers[: len(item.spans)], answers[len(item.spans) :]
             missing.append(self.has_nan(item, words, protocol))
             surprisals = [-row.total for row in words]
-            if protocol.nan == "error" and not all(map(math.isfinite, surprisals)):
-                raise ModelError(
-                    "The model gives a word the probability 0.",
-                    where=f"{self.card.name}, item {item.id}",
-                    hint="Its surprisal is infinite, so that there is no regression: 'babyeval check' looks at the model.",
-                )
+            self.require_finite(item, surprisals, protocol)
             table[SURPRISAL].append(surprisals[0])
             table[PREVIOUS].append(surprisals[1] if len(surprisals) > 1 else math.nan)
+            if protocol.name == "robust":  # the second word of a sentence has no previous one
+                for name, value in zip(TOKENS.values(), [*(float(len(row.logprobs)) for row in words), math.nan], strict=False):
+                    table[name].append(value)
             if ends:
-                corrected = [*map(_corrected, surprisals, ends), math.nan]  # the second word of a sentence has no previous one
+                corrected = [*map(_corrected, surprisals, ends), math.nan]
                 for name, value in zip(WORD_END.values(), corrected, strict=False):
                     table.setdefault(name, []).append(value)
         for name in (*PREDICTORS, *MEASURES):

@@ -26,6 +26,7 @@ TITLES = {
 }
 _AGAIN = "Run the task again: its rows are cached."
 _BINS = 10
+_CORRECTED = "-corrected"  # how backends end whose records hold surprisals corrected for the word's end
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def drawn(items: pd.DataFrame, protocol: str) -> Drawn:
         protocol: The record's protocol, which says which regressions and which errors.
 
     Raises:
-        UsageError: A column is missing, or a regression has too few rows.
+        UsageError: A column is missing, or there is no regression, as with too few rows.
     """
     import numpy as np
     import pandas as pd
@@ -76,8 +77,8 @@ def drawn(items: pd.DataFrame, protocol: str) -> Drawn:
         fit = regress(data, robust)
         if fit is None:
             raise UsageError(
-                f"'{measure}' has too few complete rows or sentences for its regression: {len(data.y)} rows.",
-                hint="Draw the full split.",
+                f"There is no regression of '{measure}', {len(data.y)} rows: {data.fault}.",
+                hint="Draw the full split; if surprisal is at fault, 'babyeval check' looks at the model.",
             )
         about = items.iloc[data.rows][["item_id", "cluster"]].reset_index(drop=True)
         points.append(about.assign(measure=measure, **_sides(data)))
@@ -98,6 +99,19 @@ def _sides(data: Nested) -> dict[str, Floats]:
     left = both - others @ np.linalg.lstsq(others, both, rcond=None)[0]
     predicted = data.full @ np.linalg.lstsq(data.full, data.y, rcond=None)[0]
     return {"observed": data.y, "predicted": predicted, "surprisal_left": left[:, 0], "time_left": left[:, 1]}
+
+
+def with_word_end(items: pd.DataFrame) -> pd.DataFrame:
+    """A record's table with the surprisals corrected for the word's end in the place of the plain ones.
+
+    Raises:
+        UsageError: It has no such columns.
+    """
+    from babyeval.stats.reading import WORD_END
+
+    if missing := [name for name in WORD_END.values() if name not in items]:
+        raise UsageError(f"The record's table lacks the column '{missing[0]}'.", hint=_AGAIN)
+    return items.assign(**{plain: items[name] for plain, name in WORD_END.items()})
 
 
 def only_record(results: list[TaskResult]) -> TaskResult:
@@ -150,7 +164,8 @@ def write_reading_figure(store: ResultStore, result: TaskResult, path: Path) -> 
         )
     import pandas as pd
 
-    what = drawn(pd.read_parquet(store.folder_of(result) / result.items.path), result.protocol)
+    items = pd.read_parquet(store.folder_of(result) / result.items.path)
+    what = drawn(with_word_end(items) if result.backend.endswith(_CORRECTED) else items, result.protocol)
     import matplotlib as mpl
     import seaborn as sns
 
@@ -181,8 +196,12 @@ def _figure(what: Drawn, result: TaskResult) -> Any:
     figure.align_ylabels(panels[:, 0])
     model = result.model
     errors = "clustered by sentence" if result.protocol == "robust" else "ordinary least squares"
+    how = result.backend.removesuffix(_CORRECTED) + (
+        ", surprisals corrected for the word's end" if _CORRECTED in result.backend else ""
+    )
+    invented = f"\nmini: {result.task.mini_note}" if result.split.startswith("mini") and result.task.mini_note else ""
     figure.suptitle(
-        f"{model.name} ({model.revision}), {result.task.name}, {result.split} split, protocol {result.protocol}\n"
+        f"{model.name} ({model.revision}), {result.task.name}, {result.split} split, protocol {result.protocol}, {how}{invented}\n"
         f"line: effect of surprisal with 95% interval ({errors}); black dots: means of tenths of the words; dashed: equality",
     )
     return figure

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from babyeval.stats.intervals import Estimate, clustered_mean
 from babyeval.stats.reading import (
     COMMON_SPILLOVER,
     OFFICIAL_SPILLOVER,
+    TOKENS,
     WORD_END,
     WORD_FORM,
     Floats,
@@ -30,8 +32,13 @@ from babyeval.stats.reading import (
 )
 
 _DRAWS = 1000
-_TOO_FEW = "too few complete rows or sentences for this regression"
-_NO_INTERVAL = "too few sentences to resample them"
+# Such an interval covers a truth of 0 never, of 0.5% about 85 times in 100, and larger ones 90 to 97 times.
+_PERCENTILE = "percentile; biased upwards near 0"
+_NO_INTERVAL = "in a resample of sentences a predictor is a combination of the others"
+# The regressions of the headlines under robust.
+_PARTS: tuple[tuple[str, Form, tuple[str, ...]], ...] = (
+    ("eye_tracking", WORD_FORM, EYE_TRACKING), ("self_paced", COMMON_SPILLOVER, (SELF_PACED,)),
+)  # fmt: skip
 
 
 def reading_scores(columns: Mapping[str, Sequence[float]], sentences: Sequence[str], protocol: Protocol) -> list[Score]:
@@ -46,19 +53,50 @@ def reading_scores(columns: Mapping[str, Sequence[float]], sentences: Sequence[s
     robust = protocol.name == "robust"
     spillover = COMMON_SPILLOVER if robust else OFFICIAL_SPILLOVER
     weights = sentence_weights(sentences, _DRAWS)
-    fits: dict[tuple[str, str], tuple[Regression | None, Floats | None]] = {}
+    fits: dict[tuple[str, str], _Fit] = {}
     scores: list[Score] = []
     for form in (WORD_FORM, spillover):
         for measure in MEASURES:
-            data = nested(table, form, measure, sentences)
             mine = (SELF_PACED,) if form is spillover else EYE_TRACKING
-            fit = regress(data, robust), resampled_partial_r2(data, weights) if measure in mine else None
+            fit = _fit(table, form, measure, sentences, robust, weights if measure in mine else None)
             fits[form.name, measure] = fit
-            scores += _measure_scores(form, measure, data, *fit, robust)
-    eye = _headline("eye_tracking", [fits[WORD_FORM.name, measure] for measure in EYE_TRACKING], EYE_TRACKING)
-    self_paced = _headline("self_paced", [fits[spillover.name, SELF_PACED]], (SELF_PACED,))
-    beside = [*_likelihoods(table, sentences), *_word_end_scores(table, sentences, weights)] if robust else []
-    return [eye, self_paced, *beside, *scores]
+            scores += _measure_scores(form, measure, fit, robust)
+    eye = _headline("eye_tracking", {measure: fits[WORD_FORM.name, measure] for measure in EYE_TRACKING}, robust)
+    self_paced = _headline("self_paced", {SELF_PACED: fits[spillover.name, SELF_PACED]}, robust)
+    if not robust:
+        return [eye, self_paced, *scores]
+    tokens, word_end = _token_scores(table, sentences, weights), _word_end_scores(table, sentences, weights)
+    return [eye, self_paced, *tokens, *_likelihoods(table, sentences), *word_end, *scores]
+
+
+class _Fit(NamedTuple):
+    """A regression and its resamples, as far as there are any."""
+
+    data: Nested
+    regression: Regression | None
+    draws: Floats | None
+
+
+def _fit(table: Table, form: Form, measure: str, sentences: Sequence[str], robust: bool, weights: Floats | None) -> _Fit:
+    data = nested(table, form, measure, sentences)
+    return _Fit(data, regress(data, robust), None if weights is None else resampled_partial_r2(data, weights))
+
+
+def _token_scores(table: Table, sentences: Sequence[str], weights: Floats) -> list[Score]:
+    """What the numbers of tokens tell in the place of surprisals, and surprisals beyond them.
+
+    A model that gives every token the same probability has the number of tokens for surprisal, and words in many pieces
+    are rare words: what the tokenizer tells about reading times is no merit of the model.
+    """
+    if not table.keys() >= set(TOKENS.values()):
+        return []
+    scores = []
+    for subset, form, measures in _PARTS:
+        counts = tuple(TOKENS[name] for name in form.added)
+        for metric, other in (("tokens", replace(form, added=counts)), ("beyond_tokens", replace(form, beside=counts))):
+            fits = {measure: _fit(table, other, measure, sentences, True, weights) for measure in measures}
+            scores.append(_headline(subset, fits, True, f"partial_r2_{metric}"))
+    return scores
 
 
 def _word_end_scores(table: Table, sentences: Sequence[str], weights: Floats) -> list[Score]:
@@ -66,33 +104,34 @@ def _word_end_scores(table: Table, sentences: Sequence[str], weights: Floats) ->
     if not table.keys() >= set(WORD_END.values()):
         return []
     corrected = {**table, **{plain: table[name] for plain, name in WORD_END.items()}}
-    parts: list[tuple[str, Form, tuple[str, ...]]] = [
-        ("eye_tracking", WORD_FORM, EYE_TRACKING), ("self_paced", COMMON_SPILLOVER, (SELF_PACED,)),
-    ]  # fmt: skip
     wholes, singles, gains = [], [], []
-    for subset, form, measures in parts:
-        data = {measure: nested(corrected, form, measure, sentences) for measure in measures}
-        fits = {measure: (regress(one, True), resampled_partial_r2(one, weights)) for measure, one in data.items()}
-        wholes.append(_headline(subset, list(fits.values()), measures))
+    for subset, form, measures in _PARTS:
+        fits = {measure: _fit(corrected, form, measure, sentences, True, weights) for measure in measures}
+        wholes.append(_headline(subset, fits, True))
         for measure, fit in fits.items():
-            found = _measure_scores(form, measure, data[measure], *fit, True)
+            found = _measure_scores(form, measure, fit, True)
             singles += [score for score in found if score.metric in ("partial_r2", "coefficient", "p_value")]
         held = [np.subtract(*reversed(held_out(corrected, form, measure, sentences))) for measure in measures]
         gains.append(_gain("", subset, np.mean(held, axis=0), sentences))
     return [score.model_copy(update={"metric": f"{score.metric}_word_end"}) for score in (*wholes, *gains, *singles)]
 
 
-def _headline(subset: str, fits: Sequence[tuple[Regression | None, Floats | None]], measures: Sequence[str]) -> Score:
+def _headline(subset: str, fits: Mapping[str, _Fit], robust: bool, metric: str = "partial_r2") -> Score:
     """The mean of the measures' partial R2 in percent; its interval resamples sentences, the same for all of them."""
-    found = [regression for regression, _ in fits if regression is not None]
-    if len(found) < len(fits):
-        return _score("partial_r2", None, "percent", subset=subset, n=0, clusters=0, note=_TOO_FEW)
-    draws = [draw for _, draw in fits if draw is not None]
+    fault = next((fit.data.fault for fit in fits.values() if fit.data.fault), None)
+    found = {measure: fit.regression for measure, fit in fits.items() if fit.regression is not None}
+    if fault or not found:
+        return _score(metric, None, "percent", subset=subset, n=0, clusters=0, chance=None if robust else 0.0, note=fault)
+    draws = [fit.draws for fit in fits.values() if fit.draws is not None]
     spread = 100 * np.mean(draws, axis=0) if len(draws) == len(fits) else None
-    value = 100 * math.fsum(regression.partial_r2 for regression in found) / len(found)
-    negative = [name for name, regression in zip(measures, found, strict=True) if regression.coefficient < 0]
+    value, chance = (
+        100 * math.fsum(column) / len(found)
+        for column in zip(*((fit.partial_r2, fit.chance if robust else 0.0) for fit in found.values()), strict=True)
+    )
+    negative = [name for name, fit in found.items() if fit.coefficient < 0 and metric != "partial_r2_tokens"]
+    first = found[next(iter(found))]
     return _score(
-        "partial_r2", value, "percent", subset=subset, n=found[0].n, clusters=found[0].clusters,
+        metric, value, "percent", subset=subset, n=first.n, clusters=first.clusters, chance=chance,
         estimator="macro" if len(fits) > 1 else "micro", draws=spread,
         note="; ".join(filter(None, (_NO_INTERVAL if spread is None else None, _warning(negative)))) or None,
     )  # fmt: skip
@@ -105,18 +144,18 @@ def _warning(negative: Sequence[str]) -> str | None:
     return f"warning: surprising words are read faster (negative coefficient) in {', '.join(negative)}"
 
 
-def _measure_scores(
-    form: Form, measure: str, data: Nested, fit: Regression | None, draws: Floats | None, robust: bool
-) -> list[Score]:
+def _measure_scores(form: Form, measure: str, fitted: _Fit, robust: bool) -> list[Score]:
     """Everything about one regression, as metrics of the measure."""
+    data, fit, draws = fitted
     place: dict[str, Any] = {"group": form.name, "subset": measure}
     if fit is None:
-        clusters = len(np.unique(data.clusters))
-        return [_score("partial_r2", None, "percent", n=len(data.y), clusters=clusters, note=_TOO_FEW, **place)]
+        place |= {"n": len(data.y), "clusters": len(np.unique(data.clusters)), "chance": None if robust else 0.0}
+        return [_score("partial_r2", None, "percent", note=data.fault, **place)]
     place |= {"n": fit.n, "clusters": fit.clusters}
     unit = "ms" if measure in (*EYE_TRACKING, SELF_PACED) else "microvolt"
     method = "clustered by sentence" if robust else "ordinary least squares"
     spread = None if draws is None else 100 * draws
+    chance = 100 * fit.chance if robust else 0.0
     faster = fit.coefficient < 0 and unit == "ms"  # an amplitude may rightly fall, as the N400 does
     note = _warning([measure]) if faster else None
     values: list[tuple[str, float | None, str]] = [
@@ -136,7 +175,7 @@ def _measure_scores(
         fit.coefficient, fit.se, fit.coefficient - fit.half, fit.coefficient + fit.half, method, fit.n, fit.clusters, note
     )
     return [
-        _score("partial_r2", 100 * fit.partial_r2, "percent", draws=spread, note=note, **place),
+        _score("partial_r2", 100 * fit.partial_r2, "percent", draws=spread, chance=chance, note=note, **place),
         _estimated("coefficient", estimate, f"{unit} per nat", **{key: place[key] for key in ("group", "subset")}),
         *(_score(metric, value, of, **place) for metric, value, of in values),
     ]
@@ -157,6 +196,8 @@ def _gain(group: str, subset: str, gain: Floats, sentences: Sequence[str]) -> Sc
     """The mean gain of a word, NaN where it has none; its interval is over sentences."""
     there = np.flatnonzero(np.isfinite(gain)).tolist()
     estimate = clustered_mean((1000 * gain[there]).tolist(), [sentences[i] for i in there])
+    if not there:
+        estimate = replace(estimate, note="no regression gives a word a held-out density")
     return _estimated("delta_log_likelihood", estimate, "nats per 1,000 words", group=group, subset=subset)
 
 
@@ -169,7 +210,7 @@ def _estimated(metric: str, estimate: Estimate, unit: str, *, group: str, subset
 
 
 def _score(
-    metric: str, value: float | None, unit: str, *, subset: str, n: int, clusters: int, group: str = "",
+    metric: str, value: float | None, unit: str, *, subset: str, n: int, clusters: int, group: str = "", chance: float | None = None,
     estimator: Literal["macro", "micro"] = "micro", draws: Floats | None = None, note: str | None = None,
 ) -> Score:  # fmt: skip
     """A score; its error and percentile interval are those of the draws."""
@@ -178,6 +219,6 @@ def _score(
         metric=metric, subset=subset, group=group, value=value, unit=unit, estimator=estimator, n=n, n_clusters=clusters,
         higher_is_better=metric not in ("p_value", "p_value_joint", "aic", "delta_aic"),
         se=None if draws is None else float(np.std(draws, ddof=1)),
-        se_method="none" if draws is None else f"bootstrap of sentences, {len(draws):,} draws",
-        ci_low=low, ci_high=high, chance=0.0 if metric == "partial_r2" else None, note=note,
+        se_method="none" if draws is None else f"bootstrap of sentences, {len(draws):,} draws, {_PERCENTILE}",
+        ci_low=low, ci_high=high, chance=chance, note=note,
     )  # fmt: skip

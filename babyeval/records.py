@@ -35,7 +35,7 @@ class Score(_Record):
         ci_high: Upper end of the interval.
         ci_level: Coverage that the interval aims at.
         chance: Expected value of a guessing model.
-        note: Why something is null.
+        note: Why something is null, or what a reader of the number must know.
     """
 
     metric: str

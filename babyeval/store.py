@@ -138,13 +138,17 @@ class ResultStore:
                     found[result.fit.seed] = result
         return dict(sorted(found.items()))
 
-    def over_checkpoints(self, model: str, task: str, split: str, backend: str, protocol: str) -> TaskResult | None:
-        """The record over the most checkpoints of this model, if there is one that can be read."""
+    def over_checkpoints(self, model: str, task: str, split: str, backend: str, protocol: str) -> list[TaskResult]:
+        """The records over several checkpoints under this name: those over the most first, of these the newest."""
         found = []
         for path in sorted((self.root / folder_name(model)).glob(f"*/{task}/{split}-{backend}/{protocol}/{RESULT_FILE}")):
             with contextlib.suppress(DamagedRecord):
                 found.append(self.read(path))
-        return max((result for result in found if result.checkpoints), key=lambda result: len(result.checkpoints), default=None)
+
+        def rank(result: TaskResult) -> tuple[int, str]:
+            return len(result.checkpoints), result.provenance.finished if result.provenance else ""
+
+        return sorted((result for result in found if result.checkpoints), key=rank, reverse=True)
 
     def read(self, path: Path) -> TaskResult:
         """Reads one record.

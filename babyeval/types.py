@@ -160,7 +160,11 @@ class Snapshot:
     Attributes:
         words_seen: Words of training.
         table: Its record's items.
+        revision: Its name, for messages.
+        weights: Digest of its weights, None where unknown: equal ones are one model (D36).
     """
 
     words_seen: int
     table: pd.DataFrame
+    revision: str = ""
+    weights: str | None = None

@@ -6,7 +6,16 @@ import errno
 
 import pytest
 
-from babyeval.errors import BabyevalError, DataError, DataMissing, MissingError, ModelError, UsageError, disk_error
+from babyeval.errors import (
+    BabyevalError,
+    DataError,
+    DataMissing,
+    MissingError,
+    ModelError,
+    UsageError,
+    disk_error,
+    raise_interrupt,
+)
 
 
 def test_an_error_says_what_where_and_what_next():
@@ -36,3 +45,19 @@ def test_a_failed_write_names_its_reason_and_place(number):
     assert "--out" in str(error)
     assert "finished work is kept" in str(error)
     assert "odd" in str(disk_error(OSError("odd"), "x"))
+
+
+def test_ctrl_c_that_a_library_turned_into_an_error_is_raised_again():
+    """As transformers does: the interrupt of a lazy import becomes an ImportError of another name."""
+    for explicit in (True, False):
+        try:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt as stop:
+                if explicit:
+                    raise ImportError("Could not import module 'X'") from stop
+                raise ImportError("Could not import module 'X'")  # noqa: B904 - as a library may
+        except ImportError as error:
+            with pytest.raises(KeyboardInterrupt):
+                raise_interrupt(error)
+    raise_interrupt(ZeroDivisionError())  # nothing happens

@@ -60,7 +60,7 @@ def test_wheel_carries_its_entry_points_and_licence(names):
     with zipfile.ZipFile(wheel()) as archive:
         parser = ConfigParser()
         parser.read_string(archive.read(next(name for name in names if name.endswith("entry_points.txt"))).decode())
-    assert parser["console_scripts"]["babyeval"] == "babyeval.cli.main:main"
+    assert parser["console_scripts"]["babyeval"] == "babyeval.__main__:main"
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["babyeval.tasks"]
     assert dict(parser["babyeval.tasks"]) == declared
     assert any(name.endswith("/LICENSE") for name in names)

@@ -61,7 +61,7 @@ def export(
 
 
 def _export_submission(made: Submission, format: str, out: Path | None) -> None:
-    from babyeval.errors import MissingError
+    from babyeval.errors import MissingError, UsageError
     from babyeval.official.submission import official_text
 
     lines = [f"{key}: {reason}" for key, reason in made.missing.items()]
@@ -71,6 +71,8 @@ def _export_submission(made: Submission, format: str, out: Path | None) -> None:
             where="\n    ".join(["", *lines]),
             hint="\n    ".join(made.advice) or "Make what is missing, then export again.",
         )
+    if out is not None and out.suffix.lower() in (".csv", ".parquet"):
+        raise UsageError(f"The name ends in '{out.suffix}', and a submission is JSON.", where=str(out), hint="End it in .json.")
     text = official_text(made.content)
     if out is None:
         sys.stdout.write(text)
@@ -92,6 +94,9 @@ def _export_table(
     from babyeval.errors import UsageError
     from babyeval.official.table import score_table
 
+    if out is not None and out.suffix.lower() in {".csv", ".parquet", ".json"} - {f".{format}"}:
+        hint = f"End it in .{format}, or choose another --format."
+        raise UsageError(f"The name ends in '{out.suffix}', and the format is {format}.", where=str(out), hint=hint)
     if format == "parquet" and out is None:
         raise UsageError("Parquet is no text for a terminal.", hint="Name a file by --out FILE.parquet, or choose --format csv.")
     table = score_table(results, model=model, revision=revision, backend=backend)

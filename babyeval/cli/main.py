@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
 import typer
 
+from babyeval.__main__ import INTERRUPTED, interrupted
 from babyeval.cli import check, data, demo, doctor, export, import_, results, run, surprisal, tasks
-from babyeval.errors import BabyevalError, unusable
+from babyeval.errors import BabyevalError, raise_interrupt, unusable
 
-_INTERRUPTED = 130  # what typer makes of Ctrl-C
+_WRONG_USAGE = 2
 
 app = typer.Typer(
     name="babyeval",
@@ -60,15 +62,35 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows its number
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        _run()
     except BabyevalError as error:
         _refuse(error)
     except OSError as error:  # an unreadable folder, a name too long: no bug of ours
         _refuse(unusable(error))
+    except KeyboardInterrupt:
+        interrupted()
     except SystemExit as end:
-        if end.code == _INTERRUPTED:
-            print("Interrupted. What was computed is kept: the same command goes on from here.", file=sys.stderr)
+        if end.code == INTERRUPTED:  # what typer makes of Ctrl-C
+            interrupted()
+        if end.code == _WRONG_USAGE and _glob_expanded(sys.argv):
+            print("What next: put the glob in quotes, or the shell expands it: --revisions 'chck_*'.", file=sys.stderr)
         raise
+
+
+def _run() -> None:
+    try:
+        app()
+    except Exception as error:
+        raise_interrupt(error)
+        raise
+
+
+def _glob_expanded(arguments: Sequence[str]) -> bool:
+    """Whether several words follow ``--revisions``, as where the shell made them of a glob."""
+    for option, *values in zip(arguments, arguments[1:], arguments[2:], strict=False):
+        if option in ("--revisions", "--revision") and not any(value.startswith("-") for value in values):
+            return True
+    return False
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from babyeval.models.naming import short_count
+from babyeval.models.naming import counted, short_count
 from babyeval.models.revisions import by_words, equal_weights
 from babyeval.records import GroupHeadline, RunReport, Score, TaskResult
-from babyeval.run.plan import Plan
+from babyeval.run.plan import Plan, planned_backend
 
 _WIDTH_WITHOUT_TERMINAL = 130
 _WIDE = 110  # columns that the whole table of results takes
@@ -47,16 +47,10 @@ def print_results(outcome: RunReport, out: Path) -> None:
     """The table of results, what went wrong, and where everything lies."""
     screen = console()
     revisions = _revisions(outcome.results)
-    for name, members in revisions.items():
+    for name in revisions:
         mine = [result for result in outcome.results if result.model.name == name]
-        if len(members) > 1:
-            screen.print(_table_of_sweep(screen, mine))
-            continue
-        fits = [result for result in mine if result.task.fit]
-        if len(fits) < len(mine):
-            screen.print(_table_of_model(screen, [result for result in mine if not result.task.fit]))
-        if fits:
-            screen.print(_table_of_fits(screen, fits))
+        for table in _tables(screen, mine):
+            screen.print(table)
     for line in _all_remarks(outcome.results):
         screen.print(Text(line))
     for line in dict.fromkeys(_group_line(group, len(revisions[group.model]) > 1) for group in outcome.groups):
@@ -71,6 +65,28 @@ def _revisions(results: Sequence[TaskResult]) -> dict[str, tuple[str, ...]]:
     for result in results:
         found.setdefault(result.model.name, {})[result.model.revision] = None
     return {name: tuple(revisions) for name, revisions in found.items()}
+
+
+def _tables(screen: Console, mine: Sequence[TaskResult]) -> list[Table]:
+    """One model's tables: that of a sweep, or that of one revision and what an earlier sweep says beside it."""
+    own = [result for result in mine if not result.checkpoints]
+    over = [result for result in mine if result.checkpoints]
+    names = {result.model.revision for result in own}
+    if len(names) > 1 or any(one.revision in names for result in over for one in result.checkpoints):
+        return [_table_of_sweep(screen, mine)]
+    fits = [result for result in own if result.task.fit]
+    spans = [result for result in own if not result.task.fit]
+    kinds = ((spans, _table_of_model), (fits, _table_of_fits), (over, _table_of_sweep))
+    return [table(screen, results) for results, table in kinds if results]
+
+
+def _task_label(result: TaskResult, score: Score | None) -> str:
+    """The task and its headline: the subset where there is one, the metric where it is not the card's or has a sibling."""
+    if score is None:
+        return result.task.name
+    other = score.metric != result.task.metric or result.checkpoints
+    metric = f"{score.metric}{'' if score.unit in ('percent', 'correlation') else f' ({score.unit})'}" if other else ""
+    return " ".join(filter(None, (result.task.name, metric, score.subset)))
 
 
 def _table_of_model(screen: Console, mine: Sequence[TaskResult]) -> Table:
@@ -139,7 +155,8 @@ def _table_of_sweep(screen: Console, mine: Sequence[TaskResult]) -> Table:
     """Several revisions of one model in one table: task by task, in the order of training."""
     models = list({result.model.revision: result.model for result in mine if not result.checkpoints}.values())
     twins = {name: group[0] for group in equal_weights((m.revision, m.weights) for m in models) for name in group[1:]}
-    title = f"{mine[0].model.name}, {len(models)} revisions, scored as {_backends(mine)}"
+    swept = counted(len(models), "revision") if models else counted(len(mine[0].checkpoints), "checkpoint") + " together"
+    title = f"{mine[0].model.name}, {swept}, scored as {_backends(mine)}"
     columns = ("task", "split", "protocol", "words seen", "revision", "score", "95% interval", "chance", "n", "status")
     order = list(dict.fromkeys((result.task.name, result.split, result.protocol) for result in mine))
     keyed: list[tuple[tuple[Any, ...], tuple[str, ...]]] = []
@@ -147,8 +164,14 @@ def _table_of_sweep(screen: Console, mine: Sequence[TaskResult]) -> Table:
         label, words, revision = (result.task.name, result.split, result.protocol), result.model.words_seen, result.model.revision
         status = status_of(result) + (f", weights of {twins[revision]}" if revision in twins else "")
         for i, score in enumerate(result.headlines or (None,)):
-            name = f"{label[0]} {score.subset}" if score and score.subset else label[0]
-            row = (name, *label[1:], "-" if words is None else short_count(words), revision, *cells(score), status)
+            row = (
+                _task_label(result, score),
+                *label[1:],
+                "-" if words is None else short_count(words),
+                revision,
+                *cells(score),
+                status,
+            )
             keyed.append(((order.index(label), i, *by_words(words, revision)), row))
     rows = [row for _, row in sorted(keyed)]
     shown = range(len(columns)) if screen.width >= _WIDE else (0, 2, 4, 5, 6, 9)
@@ -158,7 +181,8 @@ def _table_of_sweep(screen: Console, mine: Sequence[TaskResult]) -> Table:
 
 
 def _backends(results: Sequence[TaskResult]) -> str:
-    return ", ".join(dict.fromkeys(result.backend for result in results))
+    opened = [result for result in results if result.model.kind != "unknown"]
+    return ", ".join(dict.fromkeys(result.backend for result in opened or results))
 
 
 def _result_rows(result: TaskResult) -> list[tuple[str, ...]]:
@@ -166,12 +190,11 @@ def _result_rows(result: TaskResult) -> list[tuple[str, ...]]:
     counts = result.counts
     label = (result.split, result.protocol)
     ties = str(counts.ties) if counts else "-"
-    name = " ".join(filter(None, (result.task.name, result.headline.subset if result.headline else "")))
-    rows = [(name, *label, *cells(result.headline), ties, result.status)]
+    rows = [(_task_label(result, result.headline), *label, *cells(result.headline), ties, result.status)]
     for score in result.scores:
         if not score.group and score != result.headline:
-            what = result.task.name if score in result.headlines else f"  {score.metric}"
-            rows.append((" ".join(filter(None, (what, score.subset))), *label, *cells(score), "", ""))
+            what = _task_label(result, score) if score in result.headlines else f"  {score.metric} {score.subset}".rstrip()
+            rows.append((what, *label, *cells(score), "", ""))
     return rows
 
 
@@ -179,6 +202,8 @@ def cells(score: Score | None) -> tuple[str, ...]:
     """Value, interval, chance and number of items, as texts."""
     if score is None:
         return ("-",) * 4
+    if score.unit == "words":  # a count
+        return "-" if score.value is None else f"{score.value:,.0f}", "", "", f"{score.n:,}"
     return _number(score.value), _interval(score), _number(score.chance), f"{score.n:,}"
 
 
@@ -222,7 +247,11 @@ def _equal_revisions(results: Sequence[TaskResult]) -> list[str]:
 
 
 def _remarks(result: TaskResult) -> list[str]:
-    lines = [f"{result.status}. {result.error}"] if result.error and result.status != "not_applicable" else []
+    # What a protocol or split does not know is said by the table; where checkpoints lack, the reason says what to do.
+    told = result.error and (result.status != "not_applicable" or result.task.family == "acquisition")
+    lines = [f"{result.status.replace('_', ' ')}. {result.error}"] if told else []
+    if result.split.startswith("mini") and result.task.mini_note and result.status == "done":
+        lines.append(f"mini: {result.task.mini_note}.")
     if result.data and result.data.departs:
         lines.append(f"the data is not what was published: {result.data.departs}.")
     if result.fit is not None:
@@ -269,6 +298,7 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
                 "task": planned.task.card.name,
                 "protocol": planned.protocol.name,
                 "split": planned.split,
+                "backend": planned_backend(plan, planned),
                 "state": planned.state,
                 "items": len(planned.items) if planned.state == "run" else None,
                 "queries": len(queries) if planned.state == "run" else None,

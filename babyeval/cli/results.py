@@ -139,7 +139,7 @@ def figure(
     task: Annotated[Text, typer.Option(help="The task whose figure is drawn: reading.")] = None,
     model: Model = None,
     revision: Annotated[Text, typer.Option("--revision", "--revisions", help="Only this revision.")] = None,
-    protocol: Protocol = None,
+    protocol: Annotated[Text, typer.Option(help="Default: robust, else the only one there is.")] = None,
     split: Split = None,
     backend: Backend = None,
     out: Annotated[Path | None, typer.Option(help="The figure: a file that ends in .svg, .png or .pdf.")] = None,
@@ -165,7 +165,9 @@ def figure(
     figure_format(out)
     store = ResultStore(settings(out=results).out)
     choice = {"model": model, "revisions": revision, "task": task, "protocol": protocol, "split": split, "backend": backend}
-    write_reading_figure(store, only_record(selected(store.results(), **choice)), out)
+    there = selected(store.results(), **choice)
+    robust = [result for result in there if result.protocol == "robust"] if protocol is None else []
+    write_reading_figure(store, only_record(robust or there), out)
     print(f"Wrote {out}.", file=sys.stderr)
 
 

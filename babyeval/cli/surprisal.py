@@ -127,17 +127,21 @@ def _finite(value: float) -> float | None:
 
 def _remarks(table: pd.DataFrame, out: Path | None) -> list[str]:
     """What a reader of the numbers must know."""
+    from babyeval.models.naming import counted
+
     facts = _summary(table)
     unit = facts["unit"]
     mean = "undefined" if facts["mean_surprisal"] is None else f"{facts['mean_surprisal']:.3f} nats per {unit}"
     said = {
-        "undefined": "have no surprisal; the column 'note' says why",
-        "straddling": "share a token with another word (straddles)" if unit == "word" else "reach over several words (straddles)",
-        "truncated": "lack context that did not fit the model's window (truncated)",
-        "unknown": "hold what the vocabulary does not know (unknown)",
+        "undefined": "without a surprisal; the column 'note' says why",
+        "straddling": "sharing a token with another word (straddles)"
+        if unit == "word"
+        else "reaching over several words (straddles)",
+        "truncated": "lacking context that did not fit the model's window (truncated)",
+        "unknown": "holding what the vocabulary does not know (unknown)",
     }
     lines = [
-        f"{f'Wrote {out}: ' if out else ''}{facts['rows_total']:,} {unit}s in {facts['lines']:,} lines, mean surprisal {mean}; "
+        f"{f'Wrote {out}: ' if out else ''}{counted(facts['rows_total'], unit)} in {counted(facts['lines'], 'line')}, mean surprisal {mean}; "
         f"'{facts['model']}' scored as {facts['backend']}{'' if facts['masking'] == 'pll' else ', ' + facts['masking']}."
     ]
-    return lines + [f"{facts[key]:,} {unit}s {what}." for key, what in said.items() if facts[key]]
+    return lines + [f"{counted(facts[key], unit)} {what}." for key, what in said.items() if facts[key]]

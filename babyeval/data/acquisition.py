@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from babyeval.data.jsonl import Record
@@ -104,7 +105,7 @@ def read_proportions(file: DataFile) -> dict[str, tuple[tuple[float, ...], tuple
         For each word the months, rising, and the proportions of children, each 0 to 1; missing ones are left out of both.
 
     Raises:
-        DataError: The file is malformed, has no column of a month, holds no word, or a proportion is none.
+        DataError: The file is malformed, has no column of a month or two of one, holds no word, or a proportion is none.
         DataMissing: An archive is locked, and its password is absent or wrong.
     """
     table: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
@@ -115,6 +116,12 @@ def read_proportions(file: DataFile) -> dict[str, tuple[tuple[float, ...], tuple
                 "The file has no column of a month.",
                 where=f"{file.place}, line 1",
                 hint=f"It has {', '.join(map(repr, row))}. Months are named by whole numbers, such as '16'.",
+            )
+        if twice := next((pair for pair in pairwise(months) if int(pair[0]) == int(pair[1])), None):
+            raise DataError(
+                f"The file has two columns of one month: {' and '.join(map(repr, twice))}.",
+                where=f"{file.place}, line 1",
+                hint=_MEND,
             )
         word = row.text("word")
         known = [(float(month), _proportion(row, month)) for month in months if row[month].strip() not in _MISSING]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from babyeval.cache import cache_root
 from babyeval.card import SourceSpec
-from babyeval.errors import BabyevalError, MissingError, disk_error
+from babyeval.errors import BabyevalError, MissingError, disk_error, raise_interrupt
 from babyeval.store import atomic_path
 
 
@@ -96,6 +96,7 @@ def list_files(source: SourceSpec, *, offline: bool) -> list[str]:
     try:
         paths = sorted(HfApi().list_repo_files(source.repo, revision=source.revision, repo_type="dataset"))
     except Exception as error:  # no network, proxy trouble, refusals: told apart by their kind
+        raise_interrupt(error)
         raise _refused(source, "its list of files", error) from error
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -132,6 +133,7 @@ def get_file(source: SourceSpec, path: str, *, offline: bool, again: bool = Fals
             local_files_only=offline,
         )
     except Exception as error:  # no network, proxy trouble, refusals: told apart by their kind
+        raise_interrupt(error)
         raise _refused(source, f"its file {path}", error, offline) from error
     return Path(found)
 

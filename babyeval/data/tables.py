@@ -23,7 +23,7 @@ def read_csv(file: DataFile | Path, columns: Iterable[str] = ()) -> Iterator[Rec
         columns: Columns that it must have.
 
     Raises:
-        DataError: The file is not UTF-8, lacks a column, or a row has another number of cells than there are columns.
+        DataError: The file is not UTF-8, lacks a column or names one twice, or a row has another number of cells than there are columns.
         DataMissing: An archive is locked, and its password is absent or wrong.
     """
     place, stem = str(file) if isinstance(file, Path) else file.place, file.stem
@@ -38,6 +38,12 @@ def read_csv(file: DataFile | Path, columns: Iterable[str] = ()) -> Iterator[Rec
                 f"The file lacks the column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}.",
                 where=f"{place}, line 1",
                 hint=f"It has {', '.join(map(repr, header)) or 'none'}. Is this the task's official file?",
+            )
+        if twice := sorted({name for name in header if header.count(name) > 1}):
+            raise DataError(
+                f"The file names a column twice: {', '.join(map(repr, twice))}.",
+                where=f"{place}, line 1",
+                hint="Only one of them could be read: rename or remove the other.",
             )
         for cells in rows:
             where = f"{place}, line {rows.line_num}"

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babyeval.errors import MissingError, UsageError
+from babyeval.errors import MissingError, UsageError, raise_interrupt
 from babyeval.models.digest import folder_digests, loaded_digest, parameter_count, weight_files
 from babyeval.models.kind import MASKED_BACKENDS, Backend, KindChoice, context_window, detect_backend
 from babyeval.models.locate import locate
@@ -185,6 +185,7 @@ def _read_config(folder: Path, trust_remote_code: bool) -> Any:
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:  # any failure of the library over this file means the same to the user
+        raise_interrupt(error)
         raise UsageError(
             f"transformers cannot read the configuration: {str(error).strip().splitlines()[0]}",
             where=str(path),
@@ -233,9 +234,10 @@ def _json_of(path: Path) -> Any:
 
 
 def _children_hint(folder: Path) -> str:
-    inside = sorted(child.name for child in folder.iterdir() if (child / "config.json").is_file())
+    there = (child.name for child in folder.iterdir() if (child / "config.json").is_file())
+    inside = sorted(there, key=lambda name: (words_in_name(name) is None, words_in_name(name) or 0, name))
     return (
-        f"It holds checkpoints: {', '.join(inside[:8])}. Name one of them, or several by --revisions GLOB."
+        f"It holds checkpoints: {', '.join(inside[:8])}. Name one of them; 'babyeval run' takes several by --revisions GLOB."
         if inside
         else "Is this the right folder?"
     )

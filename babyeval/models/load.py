@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from babyeval.errors import MissingError, UsageError
+from babyeval.errors import MissingError, UsageError, raise_interrupt
 from babyeval.models.checkpoint import Checkpoint
 from babyeval.models.kind import SEQ2SEQ_BACKENDS
 
@@ -77,6 +77,7 @@ def load_as(auto: Any, checkpoint: Checkpoint, unneeded: tuple[str, ...] = ()) -
             output_loading_info=True,
         )
     except Exception as error:  # a damaged file, shapes that differ, an unfit class: the library's words tell which
+        raise_interrupt(error)
         raise UsageError(
             f"The weights cannot be loaded: {str(error).strip().splitlines()[0]}",
             where=f"{checkpoint.folder}, as {auto.__name__} ({checkpoint.choice.reason})",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from babyeval.data.hub import quiet_hub
-from babyeval.errors import BabyevalError, MissingError, UsageError
+from babyeval.errors import BabyevalError, MissingError, UsageError, raise_interrupt
 from babyeval.models.naming import ModelRef
 from babyeval.progress import Lines
 
@@ -52,6 +52,7 @@ def _snapshot(ref: ModelRef, offline: bool, patterns: list[str]) -> tuple[Path, 
         with quiet_hub(Lines().note):
             folder = Path(snapshot_download(ref.source, revision=ref.revision, allow_patterns=patterns, local_files_only=offline))
     except Exception as error:  # no network, proxy trouble, interrupted download: told apart by their kind
+        raise_interrupt(error)
         raise refused(ref, offline, error) from error
     return folder, folder.name
 

@@ -12,6 +12,8 @@ from babyeval.errors import UsageError
 # Folder names that say nothing without their parent's.
 _GENERIC = re.compile(r"^(checkpoint-\d+|chck_\w+|final|best|last)$", re.IGNORECASE)
 
+_GLOB = re.compile(r"[*?\[]")
+
 _LONGEST_NAME = 255  # bytes of one path component on common file systems
 
 
@@ -55,7 +57,9 @@ def parse_model(text: str) -> ModelRef:
         if revision and _exists(source):
             raise UsageError(
                 f"The local folder '{source}' has no revisions, so '@{revision}' would be ignored.",
-                hint=f"Name the folder of that checkpoint instead, for example {source}/{revision}.",
+                hint=f"Evaluate its sub-folders by --model {source} --revisions '{revision}'."
+                if _GLOB.search(revision)
+                else f"Name the folder of that checkpoint instead, for example {source}/{revision}.",
             )
     return ModelRef(name or None, source, revision or None)
 
@@ -65,6 +69,16 @@ def _exists(path: str) -> bool:
         return Path(path).exists()
     except OSError:  # too long for any file
         return False
+
+
+def counted(number: int, what: str) -> str:
+    """A number with its noun.
+
+    Example:
+        >>> counted(1, "word"), counted(2000, "line")
+        ('1 word', '2,000 lines')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def default_name(source: str, *, local: bool, condition: str | None, seed: int | None) -> str:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from babyeval.data.hub import quiet_hub
-from babyeval.errors import MissingError, UsageError
+from babyeval.errors import MissingError, UsageError, raise_interrupt
 from babyeval.models.checkpoint import Checkpoint, words_in_name
 from babyeval.models.locate import locate, refused, require_hub_id
 from babyeval.models.naming import ModelRef
@@ -40,6 +40,9 @@ def matching_revisions(ref: ModelRef, pattern: str, *, offline: bool = False) ->
     if ref.is_local:
         folder, _ = locate(ref, offline=True, trust_remote_code=False, allow_pickle=False)
         names, kind = _sub_folders(folder), "sub-folder with a config.json"
+        empty = (child.name for child in folder.iterdir() if child.is_dir() and child.name not in names)
+        for name in sorted(name for name in empty if fnmatchcase(name, pattern) and not name.startswith(".")):
+            Lines().note(f"{folder / name} matches '{pattern}' and has no config.json: it is left out.")
     else:
         require_hub_id(ref)
         names, kind = _branches(ref, offline), "branch in the Hub's local cache" if offline else "branch"
@@ -110,6 +113,7 @@ def _branches(ref: ModelRef, offline: bool) -> list[str]:
         with quiet_hub(Lines().note):
             return [branch.name for branch in HfApi().list_repo_refs(ref.source).branches]
     except Exception as error:  # no network, no such model, gated: told apart by their kind
+        raise_interrupt(error)
         raise refused(ref, offline, error) from error
 
 

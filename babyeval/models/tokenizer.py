@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from babyeval.errors import BabyevalError, MissingError, UsageError
+from babyeval.errors import BabyevalError, MissingError, UsageError, raise_interrupt
 
 _PROBE_TEXT = "The cat sat."
 # The first sentinel of T5 and its kin; mT5's pieces begin with the mark of a space.
@@ -70,9 +70,11 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as first:  # AutoTokenizer fails in many ways; the plain file often still loads (as official 2026)
+        raise_interrupt(first)
         try:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-        except Exception:
+        except Exception as second:
+            raise_interrupt(second)
             raise UsageError(
                 "The tokenizer cannot be opened.",
                 where=f"{folder}: {type(first).__name__}: {str(first).strip().splitlines()[:1]}",
@@ -111,6 +113,7 @@ def tokenizer_facts(tokenizer: Any, decoder_start: int | None = None) -> Tokeniz
         encoded = tokenizer(_PROBE_TEXT, return_special_tokens_mask=True)
         ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
     except Exception as error:  # a broken tokenizer fails in any way
+        raise_interrupt(error)
         raise _broken(f"{type(error).__name__}: {error}") from error
     if all(special):
         raise _broken(f"no tokens for the text {_PROBE_TEXT!r}")

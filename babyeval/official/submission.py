@@ -12,6 +12,7 @@ from typing import Any
 
 from babyeval.errors import MissingError, UsageError
 from babyeval.families import SpanTask
+from babyeval.models.checkpoint import words_in_name
 from babyeval.official.carried import Carried, find_carried
 from babyeval.official.glue import glue_part
 from babyeval.official.parts import GLUE_TASKS, OFFICIAL_BACKENDS, Part, year_parts
@@ -19,7 +20,7 @@ from babyeval.official.predictions import counted, make_predictions
 from babyeval.official.sizes import carried_problem, size_problem
 from babyeval.official.steps import require_track, step_of
 from babyeval.official.stored import full_data, items_of, require_same_data
-from babyeval.official.sweeps import Sweep
+from babyeval.official.sweeps import OFF_SCHEDULE, Sweep
 from babyeval.protocols import PROTOCOLS
 from babyeval.records import TaskResult
 from babyeval.registry import get_task, list_tasks
@@ -221,9 +222,12 @@ def _chosen(folder: _Folder, model: str | None, revision: str | None, backend: s
     here = {entry for entry in everything if entry.model == name}
     ready = {entry for entry in here if _exportable(folder, entry)}
     if not ready:
-        raise _nothing(folder, name, here)
+        raise _nothing(folder, name, here, revision)
     if revision is None:  # the checkpoints of a sweep are parts of the submission of another revision
         ready = {entry for entry in ready if entry.revision not in folder.steps(name)} or ready
+        # Those that stand on no official schedule are parts of none, and seldom meant.
+        final = {entry for entry in ready if words_in_name(entry.revision) is None}
+        ready = final if {entry.revision for entry in final} == {"main"} else ready
     at = _one(sorted({entry.revision for entry in ready}), revision, "revision", "--revision")
     ready = {entry for entry in ready if entry.revision == at}
     how = _one(sorted({entry.backend for entry in ready}), backend, "backend", "--backend")
@@ -248,14 +252,14 @@ def _one(names: Sequence[str], wanted: str | None, what: str, option: str) -> st
         raise UsageError(
             f"A submission is about one {what}, and the folder holds {len(names)}.",
             where=", ".join(names),
-            hint=f"Choose one by {option}.",
+            hint=f"Choose one by {option}." + (f" {OFF_SCHEDULE}" if any(map(words_in_name, names)) else ""),
         )
     return wanted if wanted is not None else names[0]
 
 
-def _nothing(folder: _Folder, name: str, entries: Iterable[Entry]) -> MissingError:
+def _nothing(folder: _Folder, name: str, entries: Iterable[Entry], revision: str | None) -> MissingError:
     """Why a model has nothing to export, and the command that would change it."""
-    mine = [r for r in folder.results if r.model.name == name]
+    mine = [r for r in folder.results if r.model.name == name and not r.checkpoints]
     right = [r for r in mine if r.protocol == folder.protocol]
     splits = sorted({r.split for r in right})
     protocols = sorted({r.protocol for r in mine if r.protocol != folder.protocol})
@@ -268,9 +272,7 @@ def _nothing(folder: _Folder, name: str, entries: Iterable[Entry]) -> MissingErr
         )
     else:
         what = f"'{name}' has no record of {folder.protocol}" + (f", only of {', '.join(protocols)}." if protocols else ".")
-    there = {r.task.name for r in mine}
-    tasks = [part.made_by for part in year_parts(folder.protocol) if part.made_by and part.made_by in there]
-    return MissingError(what, where=str(folder.root), hint=_command(folder, name, mine, tasks or ["zero-shot"]))
+    return MissingError(what, where=str(folder.root), hint=_command(folder, name, mine, ["zero-shot"], revision or "main"))
 
 
 def _why_absent(folder: _Folder, entry: Entry, part: Part) -> str:
@@ -321,16 +323,24 @@ def _sweep_command(folder: _Folder, entry: Entry, mine: Sequence[TaskResult], sw
 def _command(
     folder: _Folder, name: str, mine: Sequence[TaskResult], tasks: Sequence[str], revision: str = "main", backend: str = ""
 ) -> str:
-    """The command that computes tasks under the year's protocol, or imports them if all records of the model are imported."""
-    own = next((r.model for r in mine if r.imported is None), None)
+    """The command that computes tasks under the year's protocol, or imports them if all records of the model are imported.
+
+    Its model is that of the revision if there are records of it, else ``main``, else the one that has seen the most words.
+    """
+    there = [r.model for r in mine if r.imported is None]
+    own = max(there, key=lambda m: (m.revision == revision, m.revision == "main", m.words_seen or 0), default=None)
     if own is None and mine:
         return _import_command(folder, name, mine[0].model.revision)
-    at = own.revision if own is not None else revision
-    model = shlex.quote(f"{name}={own.source if own is not None else 'PATH'}{'' if at == 'main' else f'@{at}'}")
-    command = (
-        f"babyeval run --model {model} --tasks {','.join(tasks)} --protocol {folder.protocol}{_how(backend)} {folder.places}"
-    )
+    model = _model_option(name, own.source if own is not None else "PATH", own.revision if own is not None else revision)
+    command = f"babyeval run {model} --tasks {','.join(tasks)} --protocol {folder.protocol}{_how(backend)} {folder.places}"
     return f"{command} (cached rows need no weights)" if own is not None else command
+
+
+def _model_option(name: str, source: str, revision: str) -> str:
+    """The options that name a revision: of a local folder it is a sub-folder, which ``--revisions`` alone keeps the name of."""
+    if revision != "main" and Path(source).is_dir():
+        return f"--model {shlex.quote(f'{name}={source}')} --revisions {shlex.quote(revision)}"
+    return f"--model {shlex.quote(f'{name}={source}' + ('' if revision == 'main' else f'@{revision}'))}"
 
 
 def _how(backend: str) -> str:

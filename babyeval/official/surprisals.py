@@ -83,21 +83,36 @@ def acquisition_score(results: Iterable[TaskResult], track: str) -> tuple[dict[s
 
     Args:
         results: The records of one model under one backend and protocol.
-        track: Whose checkpoints count.
+        track: Whose checkpoints count; the correlation is of those whose own records are among the results.
 
     Returns:
         ``{"aoa": r}``; or None and what is missing.
     """
-    over_all = [result for result in results if result.task.name == TASK and result.checkpoints and is_whole(result)]
+    mine = [result for result in results if result.task.name == TASK and is_whole(result)]
+    over_all = [result for result in mine if result.checkpoints]
     if not over_all:
         return None, "not evaluated over the checkpoints together"
-    steps = {frozenset(step_of(one.revision, one.words_seen) for one in result.checkpoints): result for result in over_all}
-    record = steps.get(frozenset(TRACKS[track]))
-    if record is None:
+    steps = TRACKS[track]
+    of_track = [r for r in over_all if len(r.checkpoints) == len(steps) and set(_refs(r)) == set(steps)]
+    if not of_track:
         most = max(len(result.checkpoints) for result in over_all)
-        return None, f"it was formed over {most} checkpoints that are not the {len(TRACKS[track])} of {track}"
-    score = record.headlines[0]
+        return None, f"it was formed over {most} checkpoints that are not the {len(steps)} of {track}"
+    singles = {step: named[TASK] for step, named in by_step(result for result in mine if not result.checkpoints).items()}
+    own = {step: (singles[step].model.digest, _data(singles[step])) for step in steps if step in singles}
+    sound = [r for r in of_track if {step: (digest, _data(r)) for step, digest in _refs(r).items()} == own]
+    if not sound:
+        return None, "it was formed over other checkpoints, or from other data, than the records of the checkpoints here"
+    score = max(sound, key=lambda result: result.provenance.finished if result.provenance else "").headlines[0]
     return (None, f"it is undefined: {score.note}") if score.value is None else ({"aoa": score.value}, None)
+
+
+def _refs(result: TaskResult) -> dict[str | None, str]:
+    """Digests of the checkpoints by step."""
+    return {step_of(one.revision, one.words_seen): one.digest for one in result.checkpoints}
+
+
+def _data(result: TaskResult) -> str | None:
+    return result.data.digest if result.data else None
 
 
 def is_whole(result: TaskResult) -> bool:

@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from babyeval.errors import MissingError, UsageError
+from babyeval.models.checkpoint import words_in_name
 from babyeval.official.fast import fast_scores, is_fast
 from babyeval.official.sizes import FAST_TASKS
 from babyeval.official.steps import require_track, step_of, track_of
 from babyeval.official.surprisals import TASK, acquisition_score, acquisition_surprisals, is_whole
 from babyeval.records import TaskResult
 from babyeval.store import ResultStore
+
+OFF_SCHEDULE = (
+    "Of checkpoints only those of the official schedule, by name or words seen, are parts of a submission: chck_1M, chck_2M, ..."
+)
 
 
 @dataclass(slots=True)
@@ -55,7 +60,15 @@ class Sweep:
         content, problem = self._part(key, track)
         if problem and self.track is None and steps and f" of {track}" in problem:  # the guess may be wrong
             problem += f" (taken for the track {track}: --track says otherwise)"
+        elif problem and not steps and (others := self._off_schedule()):
+            problem += f" ({', '.join(others[:9])}{' ...' if len(others) > 9 else ''} stand on no official schedule)"
         return content, problem
+
+    def _off_schedule(self) -> list[str]:
+        """Revisions that are checkpoints by their names, and none of the official ones."""
+        return sorted(
+            {r.model.revision for r in self.results if words_in_name(r.model.revision) is not None and not r.checkpoints}
+        )
 
     def _part(self, key: str, track: str) -> tuple[Any, str | None]:
         if key in ("aoa", "aoa_surprisals"):

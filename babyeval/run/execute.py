@@ -10,7 +10,7 @@ from babyeval.data.verify import departures
 from babyeval.errors import BabyevalError, MissingError, UsageError
 from babyeval.records import Counts, DataInfo, FileInfo, FitInfo, RunReport, TaskResult, Timing
 from babyeval.run.groups import group_headlines
-from babyeval.run.plan import Plan, planned_dtype, planned_word_end, unexpected
+from babyeval.run.plan import Plan, planned_backend, planned_dtype, planned_word_end, unexpected
 from babyeval.run.planned import Planned, PlannedTask
 from babyeval.run.precision import Answers, Rows, checked_rows, rows_of
 from babyeval.run.provenance import provenance
@@ -36,7 +36,7 @@ def execute(plan: Plan) -> list[TaskResult]:
     precisions: tuple[Dtype, ...] = ("float32", "bfloat16")
     answers = {dtype: _answer_all(plan, running, dtype) for dtype in precisions}
     done = {id(planned): _finish(plan, planned, answers[planned_dtype(plan, planned)], start) for planned in running}
-    results = [done.get(id(planned)) or not_run(plan, planned, plan.backend) for planned in plan.tasks]
+    results = [done.get(id(planned)) or not_run(plan, planned, planned_backend(plan, planned)) for planned in plan.tasks]
     if not plan.fits:
         return results
     from babyeval.fit.execute import execute_fits
@@ -65,13 +65,13 @@ def _finish(plan: Plan, planned: PlannedTask, answers: Answers, start: float) ->
             rows = [answers[: len(item.spans)] for item, answers in zip(planned.items, rows, strict=True)]
         table = items_table(planned, rows, outcomes)
     except BabyevalError as error:
-        return record_failure(plan, planned, error, plan.backend)
+        return record_failure(plan, planned, error, planned_backend(plan, planned))
     except Exception as error:  # a plug-in's own code may fail in any way
-        return record_failure(plan, planned, unexpected(planned.task.card.name, error), plan.backend)
+        return record_failure(plan, planned, unexpected(planned.task.card.name, error), planned_backend(plan, planned))
     assert planned.source is not None
     files = tuple(FileInfo(name=file.name, sha256=file.sha256, size=file.size) for file in planned.source.files)
     result = TaskResult(
-        **_identity(plan, planned, plan.backend),
+        **_identity(plan, planned, planned_backend(plan, planned)),
         status="done",
         headlines=tuple(scores[: planned.task.headline_count]),
         scores=tuple(scores),

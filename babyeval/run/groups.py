@@ -21,7 +21,7 @@ def group_headlines(groups: Sequence[str], results: Sequence[TaskResult]) -> lis
     counted: dict[_Key, dict[str, dict[str, Score]]] = {}
     for result in sorted(results, key=_weight):  # what weighs more replaces what weighs less
         for revision in revisions_of(result):
-            tasks = counted.setdefault((result.model.name, revision, result.backend, result.protocol), {})
+            tasks = counted.setdefault((result.model.name, revision, *_key(result)[2:]), {})
             if named := _named(result):
                 tasks[result.task.name] = named
     order = dict.fromkeys(_key(result) for result in results if not result.checkpoints)
@@ -60,7 +60,8 @@ def _average(group: str, key: _Key, tasks: dict[str, dict[str, Score]]) -> Group
     members = {member: score for name in names for member, score in tasks.get(name, {}).items()}
     present = {member: score for member, score in members.items() if score.value is not None}
     absent = [member for name in names for member in tasks.get(name, {name: None}) if member not in present]
-    # The official averages take a correlation times 100, as if it were a percentage (statistics.md, section 8).
+    # The official averages take WUG's correlations times 100, as if they were percentages; age of acquisition, which
+    # the official code leaves as it is, is taken likewise here (protocol.md, section 5).
     values = [score.value * (100 if score.unit == "correlation" else 1) for score in present.values() if score.value is not None]
     return GroupHeadline(
         group=group,
@@ -76,4 +77,5 @@ def _average(group: str, key: _Key, tasks: dict[str, dict[str, Score]]) -> Group
 
 
 def _key(result: TaskResult) -> _Key:
-    return result.model.name, result.model.revision, result.backend, result.protocol
+    """Whose average it counts in; a record with values corrected for the word's end has the plain headlines."""
+    return result.model.name, result.model.revision, result.backend.removesuffix("-corrected"), result.protocol

@@ -5,12 +5,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 
 from babyeval.config import RunConfig
 from babyeval.data.archive import require_known_tasks
 from babyeval.data.lookup import resolved_split
-from babyeval.errors import BabyevalError, DataError, DataMissing, MissingError, UsageError
+from babyeval.errors import BabyevalError, DataError, DataMissing, MissingError, UsageError, raise_interrupt
 from babyeval.families import SpanTask, Task
 from babyeval.fit.plan import find_fits
 from babyeval.fit.task import FitTask
@@ -20,11 +19,11 @@ from babyeval.progress import Reporter
 from babyeval.protocols import EncodingPolicy, get_protocols
 from babyeval.records import ModelInfo, TaskResult
 from babyeval.registry import resolve_tasks
+from babyeval.run.kept import Wanted, same_model, sweep_holds
 from babyeval.run.planned import Planned, PlannedFit, State
 from babyeval.run.planned import PlannedTask as PlannedTask  # a part of the plan, taken from here
 from babyeval.run.prepared import Prepared, Shared, limited
 from babyeval.run.questions import Questions
-from babyeval.scoring import SCORING_VERSION
 from babyeval.scoring.encode import Encoder
 from babyeval.scoring.engine import Dtype, Engine
 from babyeval.scoring.word_end import WordEnd, WordEnds, word_ends
@@ -39,7 +38,7 @@ class Plan:
         config: What was asked.
         checkpoint: The model, its weights not loaded.
         model: How records describe it.
-        backend: The backend's label in results; other options of scoring than the default are part of it.
+        backend: The backend's label in results; another masking than the default is part of it (see `planned_backend`).
         store: Where results go.
         engine: Answers the questions.
         prepared: The items, read once for all checkpoints.
@@ -104,13 +103,14 @@ def make_plan(config: RunConfig, checkpoint: Checkpoint, reporter: Reporter, pre
     engine = Engine(checkpoint, device=config.device, fresh=config.fresh, reporter=reporter)
     shared = prepared.shared_by(checkpoint, engine.salt)
     engine.tries = shared.tries
-    options = {config.masking, config.word_end} - {"pll", "none"}
-    label = "-".join((checkpoint.backend, *sorted(options)))
+    label = checkpoint.backend + ("" if config.masking == "pll" else f"-{config.masking}")
     plan = Plan(config, checkpoint, model, label, store, engine, prepared, shared, ends)
     for task in tasks:
         plan.tasks.extend(_plan_task(plan, task))
     if ends is not None and all(planned_word_end(plan, planned) == "none" for planned in plan.tasks):
-        reporter.note("--word-end corrected adds nothing here: it is for tasks on surprisals of words (reading) under robust.")
+        prepared.note_once(
+            reporter, "--word-end corrected adds nothing here: it is for tasks on surprisals of words (reading) under robust."
+        )
     return plan
 
 
@@ -152,8 +152,6 @@ def _plan_task(plan: Plan, task: Task) -> list[PlannedTask]:
         elif config.split == "fast" and "fast" not in task.card.data and not task.card.fast_falls_back:
             hint = "Take the full one: --split full."
             one.state, one.error = "not_applicable", UsageError(f"'{task.card.name}' has no fast set.", hint=hint)
-        elif isinstance(one, PlannedTask) and one.task.across and config.revisions is None:
-            _look_for_sweep(plan, one)
     _find(plan, task, [one for one in tasks if one.state == "run"], [one for one in fits if one.state == "run"])
     return tasks
 
@@ -179,23 +177,14 @@ def _find(plan: Plan, task: Task, tasks: list[PlannedTask], fits: list[PlannedFi
         _settle(wanted, "failed", unexpected(task.card.name, error))
 
 
-def _look_for_sweep(plan: Plan, planned: PlannedTask) -> None:
-    """One checkpoint has no such number; an earlier sweep over the model's checkpoints may have."""
-    card, limit = planned.task.card, plan.config.limit
-    split = resolved_split(card, plan.config.split) + (f"@{limit}" if limit else "")
-    planned.split = split
-    planned.result = plan.store.over_checkpoints(plan.model.name, card.name, split, plan.backend, planned.protocol.name)
-    planned.state = "kept" if planned.result else "not_applicable"
-    planned.error = UsageError(
-        f"'{card.name}' needs several checkpoints of one training run.",
-        hint=f"Name them by a glob, such as --tasks {card.name} --revisions 'chck_*'.",
-    )
-
-
 def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None:
     config = plan.config
     for planned in wanted:  # fast may mean full
         planned.split = resolved_split(task.card, config.split) + (f"@{config.limit}" if config.limit else "")
+    if task.across and config.revisions is None:
+        for planned in wanted:
+            _look_for_sweep(plan, planned)
+        return
     source = plan.prepared.source(task)
     for planned in wanted:
         planned.source = source
@@ -220,6 +209,44 @@ def _find_and_ask(plan: Plan, task: SpanTask, wanted: list[PlannedTask]) -> None
         planned.asked = [known[item.id] for item in planned.items]
 
 
+def _look_for_sweep(plan: Plan, planned: PlannedTask) -> None:
+    """One checkpoint has no such number; an earlier sweep over the model's checkpoints may have.
+
+    Raises:
+        DataMissing: There is a sweep, and no data that it could be held to.
+    """
+    task, model, store = planned.task, plan.model, plan.store
+    name, backend = task.card.name, planned_backend(plan, planned)
+    there = [] if plan.config.fresh else store.over_checkpoints(model.name, name, planned.split, backend, planned.protocol.name)
+    where = None
+    if there:
+        planned.source = plan.prepared.source(task)
+        wanted = Wanted(task, planned.protocol, planned.source.digest, planned_dtype(plan, planned))
+        sound = [record for record in there if sweep_holds(store, record, wanted)]
+        planned.result = next((record for record in sound if _is_of(record, model)), None)
+        if planned.result is not None:
+            planned.state = "kept"
+            return
+        old = (sound or there)[0]
+        where = f"a sweep under this name ('{old.model.revision}') " + (
+            f"is there from another source, {old.model.source}: this model is none of its checkpoints"
+            if sound
+            else "is there, and is not what its checkpoints would give now"
+        )
+    planned.state = "not_applicable"
+    planned.error = UsageError(
+        f"'{name}' needs several checkpoints of one training run.",
+        where=where,
+        hint=f"Name them by a glob, such as --tasks {name} --revisions 'chck_*'.",
+    )
+
+
+def _is_of(record: TaskResult, model: ModelInfo) -> bool:
+    """Whether a sweep is of the training run that a model comes from."""
+    weights = model.weights is not None and model.weights in [one.weights for one in record.checkpoints]
+    return weights or model.digest in [one.digest for one in record.checkpoints] or model.source == record.model.source
+
+
 def _encoder(plan: Plan, policy: EncodingPolicy) -> Encoder:
     checkpoint = plan.checkpoint
     return Encoder(
@@ -237,26 +264,21 @@ def planned_word_end(plan: Plan, planned: PlannedTask) -> WordEnd:
     return plan.config.word_end if planned.task.corrects_word_end and planned.protocol.name == "robust" else "none"
 
 
+def planned_backend(plan: Plan, planned: PlannedTask) -> str:
+    """The backend's label in a task's record; what an option of scoring adds lies apart from what is without it."""
+    return plan.backend + ("-corrected" if planned_word_end(plan, planned) == "corrected" else "")
+
+
 def _kept_record(plan: Plan, planned: PlannedTask) -> TaskResult | None:
     """An earlier record, if it says what this run would say."""
-    if plan.config.fresh:
+    if plan.config.fresh or planned.source is None:
         return None
-    card = planned.task.card
-    old = plan.store.find(plan.model, card.name, planned.split, plan.backend, planned.protocol.name)
-    if old is None or old.status != "done" or old.provenance is None or old.data is None or planned.source is None:
+    backend, protocol = planned_backend(plan, planned), planned.protocol
+    old = plan.store.find(plan.model, planned.task.card.name, planned.split, backend, protocol.name)
+    wanted = Wanted(planned.task, protocol, planned.source.digest, planned_dtype(plan, planned))
+    if old is None or not same_model(old.model, plan.model) or not wanted.made(old) or not plan.store.items_whole(old):
         return None
-    same = (
-        old.model == plan.model
-        and old.task.model_dump() == card.model_dump()  # a password that the card publishes stands in no record
-        and old.data.digest == planned.source.digest
-        and old.provenance.protocol_version == planned.protocol.version
-        and old.provenance.task_code == planned.task.code_digest
-        and old.provenance.babyeval == version("babyeval")
-        and old.provenance.scoring_version == SCORING_VERSION
-        and old.provenance.dtype == planned_dtype(plan, planned)
-        and plan.store.items_whole(old)
-    )
-    return old if same else None
+    return old.model_copy(update={"model": plan.model})  # it may have been made where the model lay before
 
 
 def _settle(wanted: Sequence[Planned], state: State, error: BabyevalError) -> None:
@@ -267,6 +289,7 @@ def _settle(wanted: Sequence[Planned], state: State, error: BabyevalError) -> No
 
 def unexpected(name: str, error: Exception) -> BabyevalError:
     """An error that a task's own code did not foresee, with the line it came from."""
+    raise_interrupt(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return BabyevalError(
         f"The task '{name}' failed: {type(error).__name__}: {error}.",

@@ -14,6 +14,7 @@ from babyeval.families import SpanTask, Task
 from babyeval.fit.task import Examples, FitTask
 from babyeval.models.checkpoint import Checkpoint
 from babyeval.models.digest import tokenizer_digest
+from babyeval.progress import Reporter
 from babyeval.protocols import EncodingPolicy
 from babyeval.run.questions import AskedSpan, Questions
 from babyeval.scoring.tries import Tries
@@ -51,6 +52,13 @@ class Prepared:
         self._items: dict[str, list[Item]] = {}
         self._examples: dict[str, Examples] = {}
         self._shared: tuple[object, Shared] | None = None
+        self._said: set[str] = set()
+
+    def note_once(self, reporter: Reporter, text: str) -> None:
+        """Says one sentence about the whole run, whatever the number of checkpoints."""
+        if text not in self._said:
+            self._said.add(text)
+            reporter.note(text)
 
     def source(self, task: Task) -> DataSource:
         """The task's files, looked up and digested once.

@@ -47,5 +47,10 @@ def provenance(plan: Plan, planned: PlannedTask, precision: Precision | None) ->
         platform=f"{platform.system()} {platform.machine()}",
         libraries=library_versions(),
         precision=precision,
-        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        finished=now(),
     )
+
+
+def now() -> str:
+    """The time as records state it, UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from babyeval.config import RunConfig
 from babyeval.data.archive import require_known_tasks
 from babyeval.errors import BabyevalError, MissingError, UsageError, unusable
+from babyeval.families import SpanTask
 from babyeval.models.checkpoint import Checkpoint, open_checkpoint, words_in_name
-from babyeval.models.naming import ModelRef, parse_model
+from babyeval.models.naming import ModelRef, folder_name, parse_model
 from babyeval.models.revisions import by_words, matching_revisions, require_different_weights
 from babyeval.protocols import get_protocols
 from babyeval.records import ModelInfo, TaskResult
@@ -44,7 +47,7 @@ def open_models(config: RunConfig) -> list[Checkpoint | Unopened]:
         The models in the order given, the revisions of one by words seen, then name.
 
     Raises:
-        UsageError: A task is unknown, a name is given twice, or all revisions of a model are equal.
+        UsageError: A task is unknown, a model is given twice or one name to two, or all revisions of a model are equal.
         MissingError: A model is not there, or no revision of it matches.
     """
     resolve_tasks(list(config.tasks))
@@ -56,6 +59,7 @@ def open_models(config: RunConfig) -> list[Checkpoint | Unopened]:
             models.append(_open(config, ref))
         else:
             models.extend(open_revisions(config, ref, config.revisions))
+    _require_given_once(config, models)
     _require_different_names([model for model in models if isinstance(model, Checkpoint)])
     return models
 
@@ -64,9 +68,19 @@ def open_revisions(config: RunConfig, ref: ModelRef, pattern: str) -> list[Check
     """Opens the revisions of a model that match a glob, by words seen, then name.
 
     Raises:
-        UsageError: The reference names a revision itself, or all revisions have equal weights (D36).
+        UsageError: The reference names a revision itself, all revisions have equal weights (D36), or the glob is too
+            long for the folder of the record over all.
         MissingError: None matches, or the model is not there.
     """
+    if any(isinstance(task, SpanTask) and task.across for task in resolve_tasks(list(config.tasks))):
+        try:
+            folder_name(pattern)
+        except UsageError as error:
+            raise UsageError(
+                "The glob is too long: the record over all checkpoints lies in a folder of its name.",
+                where=f"--revisions '{pattern[:40]}...'",
+                hint="Write it shorter, such as --revisions 'chck_*'.",
+            ) from error
     opened: list[Checkpoint] = []
     refused: list[tuple[ModelRef, BabyevalError]] = []
     for one in matching_revisions(ref, pattern, offline=config.offline):
@@ -93,6 +107,23 @@ def _open(config: RunConfig, ref: ModelRef) -> Checkpoint:
         allow_pickle=config.allow_pickle,
         offline=config.offline,
     )
+
+
+def _require_given_once(config: RunConfig, models: Sequence[Checkpoint | Unopened]) -> None:
+    """A model given twice would be listed twice, and in a sweep two under one name would become one curve."""
+    opened: set[tuple[str, str, str]] = set()
+    places: dict[str, str] = {}
+    for model in models:
+        place = os.path.realpath(model.source) if Path(model.source).exists() else model.source
+        if (key := (model.name, place, model.revision)) in opened:
+            raise UsageError(f"The model '{model.name}' is given twice.", where=model.source, hint="Name it once by --model.")
+        opened.add(key)
+        if config.revisions is not None and places.setdefault(model.name, place) != place:
+            raise UsageError(
+                f"Two models have the name '{model.name}', and the checkpoints of both would be taken for one training run.",
+                where=f"{places[model.name]} and {place}",
+                hint="Name one of them otherwise: --model NAME=PATH.",
+            )
 
 
 def _require_different_names(checkpoints: Sequence[Checkpoint]) -> None:

@@ -18,8 +18,12 @@ Table = Mapping[str, Floats]
 SURPRISAL, PREVIOUS = "surprisal", "previous_surprisal"
 # The same, corrected for the probability that the word has ended (scoring/word_end.py).
 WORD_END = {name: f"{name}_word_end" for name in (SURPRISAL, PREVIOUS)}
+# In how many tokens the word and the one before it were scored.
+TOKENS = {name: f"{name.removesuffix(SURPRISAL)}token_count" for name in (SURPRISAL, PREVIOUS)}
 _WORD = ("Subtlex_log10", "length", "context_length")
 _FOLDS = 10
+# What is left of a column, relative to its size, if it is a combination of others: above float32's rounding, below any signal.
+_NOTHING = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,13 @@ class Form:
         name: How records call it.
         base: Predictors of the baseline, which also has all their pairwise products and an intercept.
         added: What the full model has besides; surprisal comes first.
+        beside: What both models have without products.
     """
 
     name: str
     base: tuple[str, ...]
     added: tuple[str, ...]
+    beside: tuple[str, ...] = ()
 
 
 # Word length, frequency and position; the same baseline for every model.
@@ -50,10 +56,11 @@ class Nested:
 
     Attributes:
         rows: Indices of the complete rows.
-        base: Intercept, standardised predictors and their products: shape (rows, columns).
+        base: Intercept, standardised predictors and their products, but for combinations of those before: shape (rows, columns).
         full: The same and, last, what is added, in its own unit.
         y: The dependent variable.
         clusters: The sentence of each row, as a number.
+        fault: Why there is no regression; None if there is one.
     """
 
     rows: NDArray[np.intp]
@@ -61,11 +68,7 @@ class Nested:
     full: Floats
     y: Floats
     clusters: NDArray[np.intp]
-
-    @property
-    def enough(self) -> bool:
-        """Whether there are clearly more rows than columns, and several sentences."""
-        return len(self.y) > self.full.shape[1] + 2 and len(np.unique(self.clusters)) > 2
+    fault: str | None
 
 
 def nested(table: Table, form: Form, measure: str, sentences: Sequence[str]) -> Nested:
@@ -80,14 +83,37 @@ def nested(table: Table, form: Form, measure: str, sentences: Sequence[str]) -> 
         measure: Column of the dependent variable.
         sentences: The sentence of each row.
     """
-    there = np.all([np.isfinite(table[name]) for name in (*form.base, *form.added, measure)], axis=0)
+    there = np.all([np.isfinite(table[name]) for name in (*form.base, *form.beside, *form.added, measure)], axis=0)
     (rows,) = np.nonzero(there)
     scaled = [_standardised(table[name][rows]) for name in form.base]
     products = [one * other for one, other in combinations(scaled, 2)]
-    base = np.column_stack([np.ones(len(rows)), *scaled, *products])
+    base = np.ones((len(rows), 1))
+    for column in (*scaled, *products, *(_standardised(table[name][rows]) for name in form.beside)):
+        if _left(base, column[:, None]) > _NOTHING:  # the fit is the same without it, and its coefficients are not made up
+            base = np.column_stack([base, column])
     full = np.column_stack([base, *(table[name][rows] for name in form.added)])
-    codes = np.unique(np.asarray(sentences), return_inverse=True)[1]
-    return Nested(rows, base, full, table[measure][rows], codes[rows])
+    clusters = np.unique(np.asarray(sentences), return_inverse=True)[1][rows]
+    y = table[measure][rows]
+    return Nested(rows, base, full, y, clusters, _fault(form, base, full[:, base.shape[1] :], y, clusters))
+
+
+def _fault(form: Form, base: Floats, added: Floats, y: Floats, clusters: NDArray[np.intp]) -> str | None:
+    """Why there is no regression: coefficients and errors of what is no new information are made of rounding."""
+    if len(y) <= base.shape[1] + added.shape[1] + 2 or len(np.unique(clusters)) <= 2:
+        return "too few complete rows or sentences for this regression"
+    if _left(base, added) <= _NOTHING:
+        return f"{form.added[0]} is a combination of the other predictors"
+    return "the other predictors leave nothing to explain" if _left(base, y[:, None]) <= _NOTHING else None
+
+
+def _left(base: Floats, columns: Floats) -> float:
+    """The least root mean square of what the base leaves of a combination of columns, whose own is 1 each."""
+    if not len(columns):
+        return 0.0
+    size = np.sqrt(np.mean(columns**2, axis=0))
+    scaled = columns / np.where(size > 0, size, 1)
+    left = scaled - base @ np.linalg.lstsq(base, scaled, rcond=None)[0]
+    return float(np.linalg.svd(left, compute_uv=False)[-1]) / math.sqrt(len(columns))
 
 
 def _standardised(column: Floats) -> Floats:
@@ -114,6 +140,8 @@ class Regression:
         aic: Akaike's criterion of the full model.
         delta_aic: Its difference to the baseline's: negative if surprisal helps.
         half: Half the width of the coefficient's 95% interval.
+        chance: The partial R2 to be expected of noise in place of what is added: ``q / (n - p)`` for q columns added to p,
+            the mean of ``Beta(q / 2, (n - p - q) / 2)``, which it follows where the errors are independent and normal.
     """
 
     n: int
@@ -130,6 +158,7 @@ class Regression:
     aic: float
     delta_aic: float
     half: float
+    chance: float
 
 
 def regress(data: Nested, by_sentence: bool) -> Regression | None:
@@ -141,17 +170,15 @@ def regress(data: Nested, by_sentence: bool) -> Regression | None:
             C sentences; else the classical ones, as the official pipeline takes (D12).
 
     Returns:
-        None if there are too few rows.
+        None if there is no regression; ``data.fault`` says why.
     """
-    if not data.enough:
+    if data.fault:
         return None
     import statsmodels.api as sm
 
     options: dict[str, Any] = {"cov_type": "cluster", "cov_kwds": {"groups": data.clusters}} if by_sentence else {}
     base = sm.OLS(data.y, data.base).fit()
     full = sm.OLS(data.y, data.full).fit(use_t=True, **options)
-    if base.ssr <= 0:
-        return None
     at = data.base.shape[1]
     added = np.eye(data.full.shape[1])[at:]
     low, high = full.conf_int()[at]
@@ -170,6 +197,7 @@ def regress(data: Nested, by_sentence: bool) -> Regression | None:
         aic=float(full.aic),
         delta_aic=float(full.aic - base.aic),
         half=float(high - low) / 2,
+        chance=len(added) / float(base.df_resid),
     )
 
 
@@ -190,9 +218,12 @@ def held_out(table: Table, form: Form, measure: str, sentences: Sequence[str]) -
     (Goodkind and Bicknell 2018; statistics.md, section 7).
 
     Returns:
-        Under the baseline and under the full model, each of shape (rows of the table,); NaN for rows that lack a value.
+        Under the baseline and under the full model, each of shape (rows of the table,); NaN for rows that lack a value,
+        and for all where there is no regression.
     """
     data = nested(table, form, measure, sentences)
+    if data.fault:
+        return np.full(len(sentences), math.nan), np.full(len(sentences), math.nan)
     folds = np.array([fold_of(sentences[i]) for i in data.rows], np.intp)
     answers = []
     for matrix in (data.base, data.full):
@@ -218,7 +249,7 @@ def sentence_weights(sentences: Sequence[str], draws: int, seed: int = 0) -> Flo
 
 
 def resampled_partial_r2(data: Nested, weights: Floats) -> Floats | None:
-    """The partial R2 of each resample of sentences, or None if some resample cannot be fitted.
+    """The partial R2 of each resample of sentences, or None if in some resample a predictor is a combination of the others.
 
     The residual sum of squares is the square of the last pivot of the Cholesky factor of the
     cross-products of predictors and dependent variable, which add up over sentences.
@@ -227,7 +258,7 @@ def resampled_partial_r2(data: Nested, weights: Floats) -> Floats | None:
         data: The matrices.
         weights: How often each sentence counts: shape (draws, sentences).
     """
-    if not data.enough:
+    if data.fault:
         return None
     y = _standardised(data.y)
     added = [_standardised(column) for column in data.full[:, data.base.shape[1] :].T]
@@ -239,7 +270,10 @@ def resampled_partial_r2(data: Nested, weights: Floats) -> Floats | None:
         np.add.at(crosses, data.clusters, rows[:, :, None] * rows[:, None, :])
         grams = (weights @ crosses.reshape(len(crosses), -1)).reshape(-1, width, width)
         try:
-            residuals.append(np.linalg.cholesky(grams)[:, -1, -1] ** 2)
+            pivots = np.diagonal(np.linalg.cholesky(grams), axis1=1, axis2=2) ** 2
         except np.linalg.LinAlgError:
             return None
+        if np.any(pivots[:, :-1] <= _NOTHING**2 * np.diagonal(grams, axis1=1, axis2=2)[:, :-1]):
+            return None  # rounding let it pass
+        residuals.append(pivots[:, -1])
     return np.asarray(1 - residuals[1] / residuals[0], np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,9 @@ def read_lines(source: str | Path) -> list[str]:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
+        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            hint = "Convert it: iconv -f UTF-16 -t UTF-8 old.txt > new.txt"
+            raise DataError("The text is UTF-16, not UTF-8.", where=f"{place}: its byte order mark", hint=hint) from error
         line = raw.count(b"\n", 0, error.start) + 1
         byte = f"byte 0x{raw[error.start]:02x}, number {error.start:,} counted from 0"
         raise DataError(

@@ -159,6 +159,52 @@ def test_dropped_words_are_counted_with_the_reason(swept):
     assert kept + sum(dropped.values()) == len(THINGS)
 
 
+def test_tables_name_the_metric_and_count_in_whole_numbers(swept, place):
+    """A checkpoint has a surprisal, all together a correlation; both are 'aoa'."""
+    table = inside("results", "show", "out", "--task", "aoa", "--protocol", "robust", cwd=place).out
+    rows = [
+        line.split()
+        for line in table.splitlines()
+        if line.lstrip().startswith("aoa ") and "robust" in line and "(robust" not in line
+    ]
+    assert [row[:3] for row in rows] == [["aoa", "surprisal", "(nats)"]] * len(AGES) + [["aoa", "pearson_r", "full"]]
+    scores = over_all(swept, "robust")["scores"]
+    dropped = {score["subset"]: score["value"] for score in scores if score["metric"] == "words_dropped"}
+    reason, most = max(dropped.items(), key=lambda pair: pair[1])
+    note = " ".join(table.split())
+    assert f"{sum(dropped.values()):.0f} of {len(THINGS)} words dropped out: " in note
+    assert f"{most:.0f} {reason.replace(': ', ' ')}" in note
+    shown = inside("results", "show", "out", "--task", "aoa", "--protocol", "robust", "--by", "reason", cwd=place).out
+    rows = [line.split() for line in shown.splitlines() if "words_dropped" in line]
+    assert {" ".join(row[1:-2]): row[-2:] for row in rows} == {
+        name: [f"{count:.0f}", str(len(THINGS))] for name, count in dropped.items()
+    }
+
+
+def test_the_table_of_one_checkpoint_of_a_sweep_and_of_a_model_beside_one(swept, grown, data, place, tmp_path):
+    common = ("--tasks", "aoa", "--data-dir", data)
+    one = inside("run", "--model", grown, "--revisions", "chck_1K", *common, cwd=tmp_path)
+    assert "run, 1 revision, scored as causal" in one.out
+    assert "over 1 checkpoint (robust)" in one.err
+    assert sum("chck_1K" in line and "aoa" in line and "full" in line for line in one.out.splitlines()) == 2
+    beside = inside(
+        "run",
+        "--model",
+        f"run={grown / 'chck_50K'}",
+        "--tasks",
+        "aoa,wug_adj",
+        "--split",
+        "mini",
+        "--out",
+        "beside",
+        cwd=tmp_path,
+    )
+    assert "run (main), scored as causal" in beside.out
+    assert "revisions" not in beside.out.splitlines()[0]
+    main = inside("run", "--model", f"run={grown / 'chck_50K'}", *common, "--out", "out", cwd=place)
+    assert f"run, {len(AGES)} checkpoints together, scored as causal" in main.out
+
+
 def test_digests_of_the_weights_stand_in_the_record(swept):
     checkpoints = over_all(swept, "robust")["checkpoints"]
     assert [(c["revision"], c["words_seen"]) for c in checkpoints] == list(AGES.items())

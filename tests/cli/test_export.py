@@ -109,6 +109,9 @@ def test_a_device_is_written_to_and_never_replaced(place, tmp_path):
         (("--format", "xml"), 2, ["'xml' is no format", "babylm-2026, csv, parquet"]),
         ((), 2, ["not named", "--format"]),
         (("--format", "csv", "--out", "."), 2, ["name of a file"]),
+        (("--format", "csv", "--out", "x.parquet"), 2, ["ends in '.parquet'", "format is csv"]),
+        (("--format", "parquet", "--out", "x.CSV"), 2, ["ends in '.CSV'", "format is parquet"]),
+        (("--format", "babylm-2026", "--out", "x.csv"), 2, ["ends in '.csv'", "a submission is JSON"]),
         (
             ("--format", "csv", "--out", "results/tiny/main/ewok/full-causal/babylm-2026/result.json/x.csv"),
             3,

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import transformers
 
 from cli.support import (
     Done,
@@ -23,6 +25,7 @@ from cli.support import (
     environment,
     files_in,
     inside,
+    process,
     records_in,
     refuse_weights,
     started_slowly,
@@ -77,6 +80,44 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(tiny, unbroken, tmp_path):
     assert (timing["rows_computed"], timing["rows_cached"]) == (total - len(kept), len(kept))
     assert "Interrupted" in err
     assert "goes on" in err
+
+
+@pytest.mark.parametrize("loader", ["AutoConfig", "AutoTokenizer", "AutoModelForCausalLM"])
+def test_ctrl_c_that_transformers_turned_into_an_error_stops_a_sweep(loader, tiny_folder, unbroken, tmp_path, monkeypatch):
+    for seed, name in enumerate(("chck_1M", "chck_2M")):
+        shutil.copytree(tiny_folder("llama", "bos", seed=seed), tmp_path / "swept" / name)
+
+    def broken_off(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as stop:
+            raise ImportError(
+                "Could not import module 'LlamaConfig'. Are this object's requirements defined correctly?"
+            ) from stop
+
+    monkeypatch.setattr(getattr(transformers, loader), "from_pretrained", broken_off)
+    done = inside(*command(tmp_path / "swept", unbroken, "--revisions", "chck_*", "--fresh"), cwd=tmp_path)
+    assert (done.code, done.out) == (130, "")
+    assert "Interrupted" in done.err
+    assert "failed" not in done.err
+
+
+def test_ctrl_c_while_the_command_is_imported(tmp_path):
+    """Stands in for the first tenth of a second: the interrupt comes out of an import."""
+    code = (
+        "import sys\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "from babyeval.__main__ import main\n"
+        "main()\n"
+    )
+    done = process("--version", cwd=tmp_path, python=("-c", code))
+    assert (done.code, done.out) == (130, "")
+    assert "Interrupted" in done.err
+    assert "Traceback" not in done.err
 
 
 def test_killed_twice_it_goes_on_where_it_was(tiny, unbroken, tmp_path):

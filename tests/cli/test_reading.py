@@ -8,7 +8,11 @@ from cli.support import inside, records_in
 def test_both_headlines_are_shown_with_their_intervals(tiny, tmp_path):
     done = inside("run", "--model", tiny, "--tasks", "reading", "--split", "mini", cwd=tmp_path)
     assert done.code == 0, done.err
-    shown = [line for line in done.out.splitlines() if line.strip().startswith(("reading ", "delta_log_likelihood "))]
+    shown = [
+        line
+        for line in done.out.splitlines()
+        if line.strip().startswith(("reading eye", "reading self", "delta_log_likelihood "))
+    ]
     assert [line.split()[:2] for line in shown] == [
         ["reading", "eye_tracking"], ["reading", "self_paced"],
         ["delta_log_likelihood", "eye_tracking"], ["delta_log_likelihood", "self_paced"],

@@ -13,7 +13,7 @@ import statsmodels.formula.api as smf
 
 from babyeval.errors import UsageError
 from babyeval.reading import EYE_TRACKING, SELF_PACED
-from babyeval.reading_figure import drawn
+from babyeval.reading_figure import drawn, with_word_end
 from cli.support import assert_refused, files_in, inside, process, records_in
 
 FIGURE = ("results", "figure", "--task", "reading")
@@ -38,7 +38,7 @@ def table_of(place: Path, protocol: str) -> pd.DataFrame:
 @pytest.mark.parametrize(("ending", "first"), [("png", b"\x89PNG\r\n"), ("svg", b"<?xml"), ("pdf", b"%PDF-")])
 def test_an_image_of_the_format_that_the_name_says(place, ending, first, tmp_path):
     out = tmp_path / "new" / f"reading.{ending}"
-    done = process(*FIGURE, "results", "--protocol", "robust", "--out", out, cwd=place)
+    done = process(*FIGURE, "results", "--out", out, cwd=place)  # robust is the default of several protocols
     assert (done.code, done.out) == (0, ""), done.err
     assert f"Wrote {out}" in done.err
     content = out.read_bytes()
@@ -66,6 +66,8 @@ def test_an_image_of_the_format_that_the_name_says(place, ending, first, tmp_pat
             "Self-paced",
             "ms/nat",
             "m (main)",
+            "protocol robust, causal",
+            "mini: reading times are invented for testing",
         ):
             assert words in text, words
 
@@ -113,10 +115,25 @@ def test_a_table_that_lacks_a_column_or_rows_is_refused(place):
         drawn(items.head(6), "robust")
 
 
+def test_the_corrected_surprisals_take_the_place_of_the_plain_ones(place):
+    items = table_of(place, "robust")
+    with pytest.raises(UsageError, match="'surprisal_word_end'"):
+        with_word_end(items)
+    doubled = {f"{name}_word_end": 2 * items[name] for name in ("surprisal", "previous_surprisal")}
+    plain, corrected = drawn(items, "robust").lines, drawn(with_word_end(items.assign(**doubled)), "robust").lines
+    np.testing.assert_allclose(corrected["coefficient"], plain["coefficient"] / 2, rtol=1e-6)
+
+
+def test_invented_reading_times_are_marked_under_the_table(place):
+    shown = inside("results", "show", "--task", "reading", cwd=place).out
+    assert shown.count("mini: reading times are invented for testing; report none of these numbers.") == 1
+    assert "invented" not in inside("results", "show", "--task", "wug_adj", cwd=place).out
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (("--out", "a.png"), 2, ("3 records fit", "babylm-2025", "--protocol")),
+        (("--out", "a.png", "--split", "full"), 3, ("No record fits --split full", "mini")),
         (("--out", "a.png", "--model", "none"), 3, ("No record fits --model none", "there is m")),
         (("--out", "a.png", "--revision", "chck_1M"), 3, ("chck_1M", "main")),
         (("--out", "a.png", "--task", "wug_adj"), 2, ("no figure of 'wug_adj'", "--task reading")),

@@ -42,7 +42,15 @@ def test_folder_that_is_no_checkpoint(tiny, tmp_path):
     (tmp_path / "empty").mkdir()
     assert_refused(inside("run", "--model", "empty", *MINI, cwd=tmp_path), 3, "no config.json", "Where: empty")
     done = inside("run", "--model", tiny.parent, *MINI, cwd=tmp_path)
-    assert_refused(done, 3, "no config.json", str(tiny.parent), "It holds checkpoints: ", "tiny")
+    assert_refused(
+        done,
+        3,
+        "no config.json",
+        str(tiny.parent),
+        "It holds checkpoints: ",
+        "tiny",
+        "'babyeval run' takes several by --revisions",
+    )
     done = inside("run", "--model", tiny / "config.json", *MINI, cwd=tmp_path)
     assert_refused(done, 2, "config.json' is a file", "folder")
 
@@ -152,12 +160,24 @@ def test_model_of_an_unknown_kind(tiny, tmp_path):
 def test_local_folder_with_a_revision(tiny, tmp_path):
     done = inside("run", "--model", f"{tiny}@chck_1M", *MINI, cwd=tmp_path)
     assert_refused(done, 2, "has no revisions", "@chck_1M", f"{tiny}/chck_1M")
+    done = inside("run", "--model", f"{tiny}@chck_*", *MINI, cwd=tmp_path)
+    assert_refused(done, 2, "has no revisions", f"--model {tiny} --revisions 'chck_*'")
 
 
 @pytest.mark.parametrize("text", ["", "=x", "name="])
 def test_model_that_names_nothing(tmp_path, text):
     (tmp_path / "empty").mkdir()
     assert_refused(inside("run", "--model", text, *MINI, cwd=tmp_path / "empty"), 2, "names no model", "--model")
+
+
+def test_a_glob_that_the_shell_expanded(tiny, tmp_path):
+    done = inside("run", "--model", tiny, "--revisions", "chck_1M", "chck_2M", *MINI, cwd=tmp_path)
+    assert_refused(done, 2, "chck_2M", "in quotes", "--revisions 'chck_*'")
+
+
+def test_an_empty_glob(tiny, tmp_path):
+    done = inside("run", "--model", tiny, "--revisions", "", *MINI, cwd=tmp_path)
+    assert_refused(done, 2, "'revisions' is empty", "--revisions 'chck_*'")
 
 
 def test_no_model(tmp_path):

@@ -95,7 +95,7 @@ def test_undefined_is_empty_in_csv_and_null_in_json(tmp_path, tiny_folder):
     first = done.out.splitlines()[1].split(",")
     assert first[6] == ""
     assert "neither BOS nor EOS" in first[-1]
-    assert "1 words have no surprisal" in done.err
+    assert "1 word without a surprisal" in done.err
     rows = inside(*command, "--json", cwd=tmp_path).json["rows"]
     assert [row["surprisal"] is None for row in rows] == [True, False, False]
 
@@ -113,7 +113,7 @@ def test_help_and_settings(tiny, text, tmp_path):
         (b" \n\n", 1, ("holds no text", "text.txt")),
         (b"fine\nna\xefve\n", 1, ("not UTF-8", "text.txt, line 2", "0xef", "number 7")),
         (b"\xef\xbb\xbfab\n\xff", 1, ("not UTF-8", "line 2", "0xff", "number 6")),
-        ("text".encode("utf-16"), 1, ("not UTF-8", "line 1", "number 0")),
+        ("text".encode("utf-16"), 1, ("UTF-16, not UTF-8", "text.txt", "iconv -f UTF-16 ")),
     ],
 )
 def test_bad_text(tiny, tmp_path, monkeypatch, content, code, words):

@@ -114,6 +114,7 @@ def test_started_again_it_computes_nothing(swept, checkpoints, place, monkeypatc
 def test_the_table_shows_the_curve_and_names_equal_weights(swept, checkpoints, place):
     done = inside("run", "--model", checkpoints, "--revisions", "chck_*", *MINI, "--out", "out", cwd=place)
     assert done.code == 0, done.err
+    assert f"{checkpoints / 'chck_logs'} matches 'chck_*' and has no config.json: it is left out." in done.err
     rows = [line.split() for line in done.out.splitlines() if line.strip().startswith("blimp")]
     assert [row[3:5] for row in rows] == [["1M", "chck_1M"], ["2M", "chck_2M"], ["3M", "chck_3M"], ["10M", "chck_10M"]]
     assert [" ".join(row[11:]) for row in rows] == ["done", "done", "done, weights of chck_2M", "done"]
@@ -192,6 +193,8 @@ def test_one_that_fails_does_not_stop_the_others(checkpoints, tmp_path, spoil, c
     table = inside("run", "--model", folder, "--revisions", "chck_*", *MINI, cwd=tmp_path)
     assert table.code == code
     assert table.out.count("What next:") == 1, "said once, not for each task"
+    assert "What next:" not in table.err
+    assert "auto" not in table.out.splitlines()[0]
     assert f"run (chck_2M): {status}." in table.out
 
 

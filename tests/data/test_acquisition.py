@@ -123,6 +123,8 @@ def test_faults_of_the_contexts_are_named_with_their_place(content, words, place
         ("words,16\nball,0.5\n", "lacks the column 'word'", ", line 1"),
         ("", "lacks the column 'word'", ", line 1"),
         ("word,months,-3,1.5\nball,0.5,0.5,0.5\n", "no column of a month", ", line 1"),
+        ("word,16,016\nball,0.5,0.6\n", "two columns of one month: '16' and '016'", ", line 1"),
+        ("word,16,17,16\nball,0.5,0.6,0.7\n", "names a column twice: '16'", ", line 1"),
         ("word,16\n,0.5\n", "'word' is not a non-empty string", ", line 2"),
         ("word,16\n", "holds no words", "cdi_human.csv"),
         ("word,16,17\nball,0.5\n", "2 cells, and the file has 3 columns", ", line 2"),

@@ -11,7 +11,9 @@ from cli.support import assert_refused, files_in, inside
 
 from babyeval.official.carried import Carried, update_carried
 from babyeval.official.parts import year_parts
-from babyeval.records import load_result
+from babyeval.records import CheckpointRef, TaskResult, load_result
+from babyeval.registry import get_task
+from babyeval.store import ResultStore
 from export.official_data import TASKS, make_model, write_data, write_record, write_records
 from export.official_files import carried_parts, write_json, write_tree
 from export.validator import KEYS, official_score, validate
@@ -169,7 +171,7 @@ def test_limited_and_mini_records_are_never_exported(data, tmp_path):
 def test_other_protocols_records_are_not_taken_for_this_years(data, tmp_path):
     write_record(tmp_path / "results", "blimp_supplement", "robust", data)
     done = inside("export", "results", "--format", "babylm-2026", "--data-dir", data, cwd=tmp_path)
-    command = "babyeval run --model guesser=models/guesser --tasks blimp_supplement --protocol babylm-2026 --out results"
+    command = "babyeval run --model guesser=models/guesser --tasks zero-shot --protocol babylm-2026 --out results"
     assert_refused(done, 3, "no record of babylm-2026, only of robust", command)
 
 
@@ -297,3 +299,39 @@ def test_official_sizes_from_record_to_submission(official_sizes, tmp_path):
             if part.task:
                 expected = official_score(part.key, content[part.key], year, data)
                 assert headline(tmp_path / year, part.task) == pytest.approx(expected, abs=1e-9), part.key
+
+
+def test_the_advised_command_names_a_model_that_can_be_run(data, tmp_path):
+    """Beside the finished model lie its checkpoints, and the record of them all, whose revision is a glob and no model."""
+    root, run = tmp_path / "results", tmp_path / "run"
+    for revision, words in (("chck_1K", 1_000), ("chck_30K", 30_000), ("main", 50_000)):
+        (run / revision).mkdir(parents=True)
+        source = run if revision != "main" else run / "main"
+        model = make_model(revision=revision).model_copy(update={"source": str(source), "words_seen": words})
+        write_record(root, "blimp_supplement", "robust", data, model=model)
+    ref = CheckpointRef(revision="chck_1K", words_seen=1_000, digest="d", weights=None)
+    glob = make_model(revision="chck_*").model_copy(update={"source": str(run)})
+    about = {"task": get_task("aoa").card, "model": glob, "checkpoints": (ref,), "protocol": "robust", "backend": "causal"}
+    ResultStore(root).write(TaskResult(**about, status="done", split="full"), None)
+
+    def advised(*more: str) -> str:
+        done = inside("export", root, "--format", "babylm-2026", "--data-dir", data, *more, cwd=tmp_path)
+        assert_refused(done, 3, "no record of babylm-2026", " --tasks zero-shot --protocol babylm-2026 ")
+        return done.err
+
+    assert f"--model guesser={run}/main --tasks" in advised()
+    assert f"--model guesser={run} --revisions chck_1K --tasks" in advised("--revision", "chck_1K")
+    shutil.rmtree(root / "guesser" / "main")
+    assert f"--model guesser={run} --revisions chck_30K --tasks" in advised()
+
+
+def test_main_is_taken_where_the_others_are_checkpoints_off_the_schedule(data, tmp_path):
+    root = tmp_path / "results"
+    for revision in ("chck_1K", "chck_3K", "main"):
+        write_record(root, "blimp_supplement", "babylm-2026", data, model=make_model(revision=revision))
+    common = ("export", root, "--format", "babylm-2026", "--data-dir", data)
+    done = inside(*common, "--out", "s.json", cwd=tmp_path)
+    assert "'guesser' (main)" in done.err
+    assert "fast sets (chck_1K, chck_3K stand on no official schedule)" in done.err
+    shutil.rmtree(root / "guesser" / "main")
+    assert_refused(inside(*common, cwd=tmp_path), 2, "one revision, and the folder holds 2", "official schedule")

@@ -45,15 +45,19 @@ def write_steps(root: Path, year: str, data: Path, steps, **options) -> None:
         write_record(root, "aoa", year, data, model=make_model(revision=step), seed=i, **options)
 
 
-def write_over_all(root: Path, year: str, steps, value: float | None = 0.25) -> None:
+def write_over_all(root: Path, year: str, steps, value: float | None = 0.25, glob="chck_*", digest=None, data=None) -> None:
+    """A record over the checkpoints whose records lie there, or one that says something else of them."""
+    first = ResultStore(root).read(next(root.glob(f"guesser/chck_1M/aoa/*/{year}/result.json")))
     head = Score(
         metric="pearson_r", value=value, unit="correlation", estimator="micro", n=2, n_clusters=2, se=None, se_method="none",
         ci_low=None, ci_high=None, chance=0.0, note=None if value is not None else "one word is too few",
     )  # fmt: skip
-    refs = tuple(CheckpointRef(revision=step, words_seen=None, digest=step, weights=None) for step in steps)
+    refs = tuple(
+        CheckpointRef(revision=step, words_seen=None, digest=digest or first.model.digest, weights=None) for step in steps
+    )
     record = TaskResult(
-        status="done", task=get_task("aoa").card, model=make_model(revision="chck_*"), checkpoints=refs, protocol=year,
-        split="full", backend="causal", headlines=(head,), scores=(head,),
+        status="done", task=get_task("aoa").card, model=make_model(revision=glob), checkpoints=refs, protocol=year,
+        split="full", backend="causal", headlines=(head,), scores=(head,), data=first.data.model_copy(update={"digest": data or first.data.digest}),
     )  # fmt: skip
     ResultStore(root).write(record, pd.DataFrame({"item_id": ["otter", "kettle"]}))
 
@@ -147,6 +151,19 @@ def test_the_correlation_is_that_of_the_tracks_checkpoints(steps, value, words, 
     (line,) = (line for line in done.err.splitlines() if line.startswith("Left null: aoa: "))
     assert words in line
     assert "--revisions 'chck_*' --tasks zero-shot --split fast --protocol babylm-2026" in done.err
+
+
+@pytest.mark.parametrize("change", [{"digest": "of another run"}, {"data": "others"}])
+def test_the_correlation_is_of_the_records_beside_it(change, results, swept, aoa_data, tmp_path):
+    """A folder may hold a sweep of before: of the same steps, over other checkpoints or from other data."""
+    root = add_sweep(results["babylm-2026"], swept["babylm-2026"])
+    write_over_all(root, "babylm-2026", STEPS_SMALL, 0.9, glob="*", **change)
+    done = inside("export", root, "--format", "babylm-2026", "--data-dir", aoa_data, cwd=tmp_path)
+    assert exported(done)["aoa"] == {"aoa": 0.25}
+    shutil.rmtree(root / "guesser" / "chck_%2A")
+    done = inside("export", root, "--format", "babylm-2026", "--data-dir", aoa_data, cwd=tmp_path)
+    assert exported(done)["aoa"] is None
+    assert "Left null: aoa: it was formed over other checkpoints, or from other data" in done.err
 
 
 def test_sizes_data_and_tables_are_checked(swept, aoa_data, data, tmp_path):

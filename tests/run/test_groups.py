@@ -102,6 +102,13 @@ def test_each_headline_of_a_task_is_a_number_of_its_own():
     assert none.missing == ("reading",)
 
 
+def test_a_record_with_corrected_word_ends_counts_among_the_plain_ones():
+    """Its headlines are the plain ones, and only reading has such a record."""
+    results = [*plain(), reading(2.0, 4.0, backend="causal-corrected"), done("aoa", score(6.0))]
+    (headline,) = group_headlines(["zero-shot"], results)
+    assert (headline.backend, headline.value) == ("causal", pytest.approx((7 * 60 + 2 + 4 + 6) / 10))
+
+
 def test_a_mean_surprisal_is_no_age_of_acquisition():
     """A single checkpoint's record has another metric than the card's: it never enters."""
     results = [*plain(), reading(2.0, 4.0), acquisition(3.1)]

@@ -83,6 +83,12 @@ def test_missing_columns_are_named(tmp_path):
     assert "'item'" in caught.value.hint
 
 
+def test_columns_of_one_name_are_refused(tmp_path):
+    with pytest.raises(DataError, match="names a column twice: 'length', 'word'") as caught:
+        items(written(tmp_path, ROW, header=(*COLUMNS, "word", "length", "other")))
+    assert caught.value.where.endswith("reading_data.csv, line 1")
+
+
 def test_an_empty_file_lacks_all_columns(tmp_path):
     path = tmp_path / "reading_data.csv"
     path.write_bytes(b"")
