@@ -26,6 +26,13 @@ def encode_words(pairs: Sequence[tuple[str, str]], encoder: Encoder) -> Iterator
         pairs: Contexts and words.
         encoder: The model's way of being asked.
     """
+    distinct = list(dict.fromkeys(pairs))  # a word comes twice, as itself and as the one before the next
+    encoded = dict(zip(distinct, _encoded(distinct, encoder), strict=True))
+    for pair in pairs:
+        yield encoded[pair]
+
+
+def _encoded(pairs: Sequence[tuple[str, str]], encoder: Encoder) -> Iterator[Encoded]:
     words = tokenize(encoder.tokenizer, [word for _, word in pairs], specials=False)
     reread = _rereader(encoder)
     steps = [list(_steps(context, word.ids, reread)) for (context, _), word in zip(pairs, words, strict=True)]
