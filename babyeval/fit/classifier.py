@@ -38,7 +38,7 @@ class Body:
         first_position: The explicit position of a first token; None if the body takes no positions, or counts them in
             a way of its own.
         shifts: Whether padding on the left changes what it gives, since it counts positions from the first column.
-        takes: Names of the forward pass's arguments.
+        takes: Names of the forward pass's arguments; segments among them only if there are two.
         encoded: Encoded files of examples, since all seeds read the same.
     """
 
@@ -105,6 +105,8 @@ def open_body(checkpoint: Checkpoint, device: torch.device) -> Body:
     # A pooler that no language model is trained with; nothing reads it.
     model = _from_memory(checkpoint.loaded) if checkpoint.loaded is not None else load_as(AutoModel, checkpoint, ("pooler.",))
     model = model.float().to(device).eval()
+    for weight in model.parameters():  # all are trained, also those of a model that was frozen to be evaluated
+        weight.requires_grad_(weight.is_floating_point())
     tokenizer = checkpoint.tokenizer
     pad = next(token for token in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if token is not None)
     ids = torch.tensor([tokenizer(_PROBE)["input_ids"]], device=device)
@@ -114,6 +116,8 @@ def open_body(checkpoint: Checkpoint, device: torch.device) -> Body:
     if start is not None:
         probe["decoder_input_ids"] = torch.full((1, 1), start, device=device)
     takes = frozenset(inspect.signature(model.forward).parameters)
+    if (getattr(checkpoint.config, "type_vocab_size", None) or 0) < 2:  # GPT-2 reads segments as words, RoBERTa knows but one
+        takes -= {"token_type_ids"}
     if "use_cache" in takes:
         probe["use_cache"] = False
     with torch.no_grad():

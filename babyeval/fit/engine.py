@@ -139,7 +139,7 @@ class _Fit:
 
     def _key(self) -> str:
         """Names this fit, so that no other one's state is gone on with."""
-        facts = (FIT_VERSION, self.checkpoint.digest, self.hyper, self.seed, self.dtype, self.labels)
+        facts = (FIT_VERSION, self.checkpoint.digest, self.hyper, self.seed, self.dtype, self.body.device.type, self.labels)
         return hashlib.sha256(repr((facts, self.train, self.selecting, self.reported)).encode()).hexdigest()
 
     def run(self, advance: Advance) -> FitOutcome:

@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import cache, partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babyeval.cache import cache_root
 from babyeval.data.verify import departures
 from babyeval.errors import BabyevalError, MemoryMissing
 from babyeval.fit import FIT_VERSION
-from babyeval.fit.plan import fit_backend, hyper_digest, state_name
+from babyeval.fit.lock import alone
+from babyeval.fit.metrics import MetricMissing, get_metric
+from babyeval.fit.plan import fit_backend, hyper_digest, kept_seeds, state_name
 from babyeval.fit.summary import Predicted, fit_scores
 from babyeval.progress import Advance, Reporter
 from babyeval.records import Counts, DataInfo, FileInfo, FitInfo, Provenance, SeedFit, TaskResult, Timing
@@ -72,11 +75,12 @@ def _run_task(plan: Plan, planned: PlannedFit, progress: _Progress, body: Callab
     start = time.monotonic()
     left = _passes(planned) * len(planned.todo)
     try:
+        _try_metrics(planned)
         for seed in planned.todo:
             planned.kept[seed] = _run_seed(plan, planned, seed, progress, body())
             left -= _passes(planned)
         return _summary(plan, planned, time.monotonic() - start)
-    except MemoryMissing as error:  # another task's texts may be shorter
+    except (MemoryMissing, MetricMissing) as error:  # another task's texts may be shorter, and its metrics others
         return record_failure(plan, planned, BabyevalError(error.what, where=error.where, hint=error.hint), fit_backend(plan))
     except BabyevalError as error:
         return record_failure(plan, planned, error, fit_backend(plan))
@@ -86,16 +90,37 @@ def _run_task(plan: Plan, planned: PlannedFit, progress: _Progress, body: Callab
         progress.skip(left)
 
 
+def _try_metrics(planned: PlannedFit) -> None:
+    """Finds out before hours of work whether all metrics can be had."""
+    assert planned.hyper is not None
+    labels = list(range(len(planned.task.spec.labels)))
+    for metric in (*planned.task.metrics, get_metric(planned.hyper.select_on)):
+        metric(labels, labels)
+
+
 def _run_seed(plan: Plan, planned: PlannedFit, seed: int, progress: _Progress, body: Body) -> TaskResult:
     """Makes one fit, or goes on with it where a run was broken off, and writes its record."""
+    assert planned.source is not None
+    name = f"{planned.task.card.name}, seed {seed}"
+    folder = cache_root() / "fits" / plan.model.digest[:32] / state_name(planned, planned.source, seed, plan.config.dtype)
+    with alone(folder, lambda: progress.reporter.note(f"{name}: another process is making this fit; waiting for it.")):
+        made = kept_seeds(plan, planned).get(seed)  # by another process, since the plan was made
+        if made is None:
+            made = _make_seed(plan, planned, seed, progress, body, folder)
+        else:
+            progress.skip(_passes(planned))
+        shutil.rmtree(folder, ignore_errors=True)  # only now: until then the next run would go on from it
+    return made
+
+
+def _make_seed(plan: Plan, planned: PlannedFit, seed: int, progress: _Progress, body: Body, folder: Path) -> TaskResult:
     from babyeval.fit.engine import fit
+    from babyeval.fit.state import STATE_FILE
 
     assert planned.hyper is not None
-    assert planned.source is not None
     config, card = plan.config, planned.task.card
-    folder = cache_root() / "fits" / plan.model.digest[:32] / state_name(planned, planned.source, seed, config.dtype)
     if config.fresh:
-        shutil.rmtree(folder, ignore_errors=True)
+        (folder / STATE_FILE).unlink(missing_ok=True)
     of = f" of {len(planned.seeds)}" if len(planned.seeds) > 1 else ""
     progress.reporter.note(f"{plan.model.name}: {card.name} ({planned.protocol.name}), seed {seed}{of}")
     with progress.fit(_passes(planned)) as shown:
@@ -105,7 +130,6 @@ def _run_seed(plan: Plan, planned: PlannedFit, seed: int, progress: _Progress, b
         )  # fmt: skip
     result, table = _seed_record(plan, planned, seed, outcome)
     written = plan.store.write(result, table)
-    shutil.rmtree(folder, ignore_errors=True)  # only now: until then the next run would go on from it
     if outcome.diverged:
         progress.reporter.note(f"{card.name}, seed {seed}: diverged, {outcome.diverged}; other seeds go on.")
     return written

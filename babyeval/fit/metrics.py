@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from babyeval.errors import MissingError, UsageError
 
-Labels = Sequence[int]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Labels = Sequence[int] | NDArray[np.int_]
+
 ADAPTER = "evaluate:"
+
+
+class MetricMissing(MissingError):
+    """A task's metric cannot be had; other tasks have their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +40,7 @@ class Metric:
     function: Callable[[Labels, Labels], float]
     unit: str
     needs: int | None = None
-    guess: Callable[[Labels, int], float] | None = None
+    guess: Callable[[Sequence[int], int], float] | None = None
 
     def __call__(self, gold: Labels, predicted: Labels) -> float:
         return self.function(gold, predicted)
@@ -52,12 +61,15 @@ def _f1(gold: Labels, predicted: Labels) -> float:
 
 def _mcc(gold: Labels, predicted: Labels) -> float:
     """Matthews correlation; 0 where one label is given to all, by convention."""
+    import numpy as np
     from sklearn.metrics import matthews_corrcoef
 
+    if len(np.union1d(gold, predicted)) < 2:  # scikit-learn gives 0 too, and a warning
+        return 0.0
     return float(matthews_corrcoef(gold, predicted))
 
 
-def _guessed_f1(gold: Labels, labels: int) -> float:
+def _guessed_f1(gold: Sequence[int], labels: int) -> float:
     """Of a coin, precision is the share of label 1, recall a half."""
     share = sum(label == 1 for label in gold) / max(1, len(gold))
     return 100 * share / (share + 0.5)
@@ -105,19 +117,19 @@ def _of_evaluate(name: str, factor: int, gold: Labels, predicted: Labels) -> flo
     """A metric of the library; it may fetch the metric's code from the Hub.
 
     Raises:
-        MissingError: The library is absent, or it cannot give the metric.
+        MetricMissing: The library is absent, or it cannot give the metric.
         UsageError: The metric does not give one number.
     """
     try:
         import evaluate
     except ImportError as error:
-        raise MissingError(
+        raise MetricMissing(
             f"The metric '{ADAPTER}{name}' needs the library evaluate.", hint="Install it: pip install 'babyeval[evaluate]'."
         ) from error
     try:
-        found: Any = evaluate.load(name).compute(references=list(gold), predictions=list(predicted))
+        found: Any = evaluate.load(name).compute(references=[*map(int, gold)], predictions=[*map(int, predicted)])
     except Exception as error:  # foreign code, fetched or local, may fail in any way
-        raise MissingError(
+        raise MetricMissing(
             f"The library evaluate cannot give the metric '{name}': {type(error).__name__}: {error}.",
             hint="Is it spelled right, and can the Hugging Face Hub be reached?",
         ) from error

@@ -13,7 +13,8 @@ from babyeval.data.lookup import DataSource, resolved_split
 from babyeval.fit import FIT_VERSION
 from babyeval.fit.spec import hyper_for
 from babyeval.fit.types import Hyper
-from babyeval.records import TaskResult
+from babyeval.records import ModelInfo, TaskResult
+from babyeval.run.kept import same_model
 
 if TYPE_CHECKING:
     from babyeval.fit.task import FitTask
@@ -56,13 +57,20 @@ def find_fits(plan: Plan, task: FitTask, wanted: Sequence[PlannedFit]) -> None:
 
 def _look_for_records(plan: Plan, planned: PlannedFit) -> None:
     """The records of single seeds and of all, as far as they say what this run would say."""
-    if plan.config.fresh:
-        return
-    place = (plan.model, planned.task.card.name, planned.split, fit_backend(plan), planned.protocol.name)
-    found = plan.store.seeds(*place)
-    planned.kept = {seed: old for seed, old in found.items() if settled(old) and holds(plan, planned, old)}
-    whole = plan.store.find(*place)
-    planned.result = whole if whole is not None and whole.status == "done" and holds(plan, planned, whole) else None
+    planned.kept = kept_seeds(plan, planned)
+    whole = None if plan.config.fresh else plan.store.find(*_place(plan, planned))
+    if whole is not None and whole.status == "done" and holds(plan, planned, whole):
+        planned.result = whole.model_copy(update={"model": plan.model})  # it may have been made where the model lay before
+
+
+def kept_seeds(plan: Plan, planned: PlannedFit) -> dict[int, TaskResult]:
+    """The records of single seeds, as far as they say what this run would say."""
+    found = {} if plan.config.fresh else plan.store.seeds(*_place(plan, planned))
+    return {seed: old for seed, old in found.items() if settled(old) and holds(plan, planned, old)}
+
+
+def _place(plan: Plan, planned: PlannedFit) -> tuple[ModelInfo, str, str, str, str]:
+    return plan.model, planned.task.card.name, planned.split, fit_backend(plan), planned.protocol.name
 
 
 def fit_backend(plan: Plan) -> str:
@@ -81,7 +89,7 @@ def holds(plan: Plan, planned: PlannedFit, old: TaskResult) -> bool:
     if old.provenance is None or old.data is None or old.fit is None or planned.source is None or planned.hyper is None:
         return False
     return (
-        old.model == plan.model
+        same_model(old.model, plan.model)
         and old.task.model_dump() == card.model_dump()  # a password that the card publishes stands in no record
         and old.data.digest == planned.source.digest
         and old.fit.hyper_digest == hyper_digest(planned.hyper)

@@ -89,8 +89,8 @@ def restore(content: dict[str, Any], trained: Any) -> None:
     version, numbers, gauss = content["random"]["python"]
     random.setstate((version, tuple(numbers), gauss))
     torch.set_rng_state(content["random"]["torch"])
-    if content["random"]["cuda"]:
-        torch.cuda.set_rng_state_all(content["random"]["cuda"])
+    for device, numbers in enumerate(content["random"]["cuda"][: torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(numbers, device)
 
 
 def copied_weights(model: nn.Module) -> dict[str, Tensor]:

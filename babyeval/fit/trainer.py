@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from babyeval.errors import MissingError
+from babyeval.errors import MemoryMissing
 from babyeval.fit.batches import UNLIMITED, Collator, EpochBatches, passes, prediction_batches, training_positions
 from babyeval.fit.classifier import PooledClassifier
 from babyeval.fit.encode import EncodedExample
 from babyeval.fit.types import Hyper
+from babyeval.quiet import quiet_deepspeed
 from babyeval.scoring.batching import Work, out_of_memory, position_budget, run_batch
 
 
@@ -170,7 +171,7 @@ class FitTrainer(Trainer):  # type: ignore[misc]
         """Logits of examples under the current weights, shape (examples, labels), in the given order.
 
         Raises:
-            MissingError: A single example does not fit into memory.
+            MemoryMissing: A single example does not fit into memory.
         """
         loader = self.get_test_dataloader(rows)
         order = [i for batch in loader.batch_sampler for i in batch]  # type: ignore[union-attr]
@@ -184,6 +185,7 @@ class FitTrainer(Trainer):  # type: ignore[misc]
 
 def trainer_settings(folder: Path, hyper: Hyper, seed: int, *, epochs: int, dtype: str, device: torch.device) -> Any:
     """The library's settings of a fit: nothing is logged, reported or saved by itself."""
+    quiet_deepspeed()
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=epochs,
@@ -224,8 +226,8 @@ class Between(TrainerCallback):  # type: ignore[misc]
         self._update()
 
 
-def _too_large() -> MissingError:
-    return MissingError(
+def _too_large() -> MemoryMissing:
+    return MemoryMissing(
         "Fine-tuning on a single example does not fit into memory.",
         hint="Use --device cpu, a larger device, or --dtype bfloat16.",
     )

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-from babyeval.errors import MissingError
+from babyeval.errors import MemoryMissing
 
 Unit = TypeVar("Unit")
 Answer = TypeVar("Answer")
@@ -66,7 +66,7 @@ def run_batch(compute: Callable[[Sequence[Unit]], list[Answer]], units: Sequence
     """Computes a batch; one that does not fit into memory is halved until it does.
 
     Raises:
-        MissingError: A single unit does not fit.
+        MemoryMissing: A single unit does not fit.
     """
     if len(units) == 1:
         with one_input():
@@ -88,14 +88,14 @@ def one_input() -> Iterator[None]:
     """For a computation over one input, which cannot be halved if it does not fit into memory.
 
     Raises:
-        MissingError: It does not fit.
+        MemoryMissing: It does not fit.
     """
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        raise MissingError("A single input does not fit into memory.", hint="Use --device cpu, or a larger device.") from error
+        raise MemoryMissing("A single input does not fit into memory.", hint="Use --device cpu, or a larger device.") from error
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from babyeval.stats.intervals import Estimate
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int_]
 Labels = Sequence[int]
 
 _MOST_BLOCKS = 100  # of a jackknife: more add time, and next to nothing to a standard error
@@ -81,7 +82,7 @@ def credit_shares(credits: Floats, blocks: Sequence[Sequence[int]]) -> Floats:
 
 
 def jackknife_shares(
-    metric: Callable[[Labels, Labels], float], gold: Labels, predictions: Sequence[Labels], blocks: Sequence[Sequence[int]]
+    metric: Callable[[Integers, Integers], float], gold: Labels, predictions: Sequence[Labels], blocks: Sequence[Sequence[int]]
 ) -> Floats:
     """The same for any metric, by leaving out one block after the other.
 
@@ -97,8 +98,8 @@ def jackknife_shares(
         blocks = joined + [list(block) for block in blocks[2 * len(joined) :]]
     shares = np.empty((len(blocks), len(predictions)))
     for g, block in enumerate(blocks):
-        left = np.delete(right, list(block)).tolist()
-        shares[g] = [-metric(left, np.delete(labels, list(block)).tolist()) for labels in said]
+        left = np.delete(right, list(block))
+        shares[g] = [-metric(left, np.delete(labels, list(block))) for labels in said]
     centred: Floats = shares - shares.mean(axis=0)
     return centred * ((len(blocks) - 1) / len(blocks))
 

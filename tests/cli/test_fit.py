@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,6 +150,15 @@ def test_stored_results_are_those_over_seeds(tiny, fake, tmp_path):
     assert [row["subset"] for row in by_seed if row["metric"] == "accuracy"] == ["1", "2", "3"]
     table = pd.read_csv(io.StringIO(inside("export", "out", "--format", "csv", cwd=tmp_path).out))
     assert table["headline"].sum() == 1
+
+
+def test_a_model_that_was_moved_is_not_fitted_again(tiny, fake, tmp_path):
+    (first,) = inside(*command(tiny, "--seeds", 2, "--json"), cwd=tmp_path).json["results"]
+    moved = shutil.copytree(tiny, tmp_path / "moved" / tiny.name)
+    (again,) = inside(*command(moved, "--seeds", 2, "--json"), cwd=tmp_path).json["results"]
+    assert len(fake.calls) == 2
+    assert again["scores"] == first["scores"]
+    assert again["model"]["source"] != first["model"]["source"]
 
 
 def test_curve_follows_the_mean_over_seeds(tiny, fake, tmp_path):

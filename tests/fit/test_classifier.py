@@ -139,6 +139,32 @@ def test_a_tokenizer_without_padding_token_pads_with_eos_else_zero():
         assert inputs["attention_mask"].sum(1).tolist() == [len(row.input_ids) for row in rows]
 
 
+@pytest.mark.parametrize(("architecture", "read"), [("gpt2", False), ("roberta", False), ("llama", False), ("bert", True)])
+def test_segments_are_given_to_bodies_that_know_two(architecture, read):
+    """A tokenizer may speak of segments that its model does not have: GPT-2 would add words to every position."""
+    tokenizer = make_tokenizer(KIND_OF[architecture])
+    body = open_body(from_memory(make_model(architecture, tokenizer, positions=96), tokenizer), CPU)
+    classifier = PooledClassifier(body, 2, 0.0, seed=1).eval()
+    found = []
+    for names in (["input_ids", "attention_mask"], ["input_ids", "token_type_ids", "attention_mask"]):
+        tokenizer.model_input_names = names
+        rows = encode(tokenizer, examples(2, start=1), ROBUST)
+        inputs = body.collator(ROBUST, typed=rows[0].token_types is not None)(rows)
+        assert ("token_type_ids" in inputs) == (read and len(names) == 3)
+        del inputs["labels"]
+        with torch.no_grad():
+            found.append(classifier(**inputs))
+    assert torch.equal(*found) == (not read)
+
+
+def test_a_frozen_model_is_trained_whole():
+    tokenizer = make_tokenizer("bos")
+    frozen = make_model("llama", tokenizer).requires_grad_(False)
+    body = open_body(from_memory(frozen, tokenizer), CPU)
+    assert all(weight.requires_grad for weight in PooledClassifier(body, 2, 0.0, seed=1).parameters())
+    assert not any(weight.requires_grad for weight in frozen.parameters())
+
+
 def test_positions_begin_where_the_body_itself_begins():
     begins = {name: opened(name)[1].first_position for name in KIND_OF}
     pad = opened("roberta")[0].config.pad_token_id

@@ -15,12 +15,13 @@ import torch
 from fitting import CARD, OFFICIAL_2025, OFFICIAL_2026, ROBUST, example, examples
 from tiny import make_model, make_tokenizer
 
-from babyeval.errors import DataError, MissingError
+from babyeval.errors import DataError, MemoryMissing
 from babyeval.fit import engine, trainer
 from babyeval.fit.batches import EpochBatches
 from babyeval.fit.classifier import PooledClassifier, open_body
 from babyeval.fit.encode import encode
 from babyeval.fit.split import split_off
+from babyeval.fit.state import STATE_FILE
 from babyeval.fit.types import FitOutcome
 from babyeval.models.checkpoint import from_memory
 from babyeval.progress import Quiet
@@ -235,13 +236,17 @@ def _fail(_: Any) -> None:
     raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-@pytest.mark.parametrize("hyper", [ROBUST, OFFICIAL_2026], ids=["robust", "2026"])
-def test_out_of_memory_halves_the_batch_and_keeps_the_update(hyper, tmp_path, monkeypatch):
-    whole = run(hyper, tmp_path / "a")
+@pytest.mark.parametrize(("hyper", "architecture"), [(ROBUST, "llama"), (OFFICIAL_2026, "gpt2")], ids=["robust", "2026"])
+def test_out_of_memory_halves_the_batch_and_keeps_the_update(hyper, architecture, tmp_path, monkeypatch):
+    """Also where padding shifts positions (GPT-2, 2026), so that the parts of a batch need the width of the whole."""
+    model = opened(architecture)
+    without_dropout(model[1].model)
+    assert model[1].collator(hyper, typed=False).shifts == (architecture == "gpt2")
+    whole = run(hyper, tmp_path / "a", model=model)
     assert (whole.batch_size, whole.accumulation) == (8, 1)
     monkeypatch.setattr(engine, "PooledClassifier", Small)
     Small.attempts = 0
-    parts = run(hyper, tmp_path / "b")
+    parts = run(hyper, tmp_path / "b", model=model)
     assert Small.attempts > 0
     assert parts.batch_size <= 3
     assert parts.batch_size * parts.accumulation >= 8
@@ -250,11 +255,21 @@ def test_out_of_memory_halves_the_batch_and_keeps_the_update(hyper, tmp_path, mo
     assert parts.updates == whole.updates
 
 
-def test_one_example_that_does_not_fit_is_an_error_with_a_way_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "PooledClassifier", Small)
-    monkeypatch.setattr(Small, "most", 0)
-    with pytest.raises(MissingError, match="single example"):
+class SmallForPrediction(Small):
+    """Trains, and cannot predict a single example."""
+
+    def forward(self, *args: Any, **inputs: Any) -> Any:
+        self.most = 1000 if torch.is_grad_enabled() else 0
+        return super().forward(*args, **inputs)
+
+
+@pytest.mark.parametrize(("kind", "words"), [(Small, "single example"), (SmallForPrediction, "single input")])
+def test_one_example_that_does_not_fit_is_an_error_of_this_task_with_a_way_out(kind, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "PooledClassifier", kind)
+    monkeypatch.setattr(kind, "most", 0)
+    with pytest.raises(MemoryMissing, match=words) as caught:
         run(ROBUST, tmp_path)
+    assert "--device cpu" in caught.value.hint
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -279,9 +294,10 @@ def test_a_loss_that_is_no_number_ends_the_fit(value, tmp_path, monkeypatch):
 
 def test_weights_that_are_no_numbers_end_the_fit(tmp_path):
     """The last update may be what spoils them, behind a loss that was still a number."""
-    outcome = run(replace(OFFICIAL_2025, epochs=1, learning_rate=math.inf, warmup_share=0.5), tmp_path)
-    assert outcome.diverged is not None
-    assert "after epoch 1" in outcome.diverged or "update" in outcome.diverged
+    one_update = replace(OFFICIAL_2025, epochs=1, learning_rate=math.inf, warmup_share=0.0)
+    outcome = run(one_update, tmp_path, train=TRAIN[:8])
+    assert outcome.diverged == "the predictions are no numbers after epoch 1 of 1"
+    assert (len(outcome.losses), math.isfinite(outcome.losses[0]), outcome.updates) == (1, True, 1)
     assert np.isnan(outcome.logits).all()
 
 
@@ -361,6 +377,19 @@ def test_a_state_that_is_damaged_or_of_another_fit_is_not_gone_on_with(tmp_path)
         outcome = run(OFFICIAL_2025, folder, seed=4 if change == "seed" else 3, reporter=counted)
         assert counted.counts[0] == 0
         assert outcome.updates == 6
+
+
+def test_a_state_of_a_machine_with_more_gpus_is_gone_on_with(tmp_path):
+    whole = run(OFFICIAL_2025, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        run(OFFICIAL_2025, tmp_path / "broken", reporter=Stopping(5))
+    path = tmp_path / "broken" / STATE_FILE
+    state = torch.load(path, weights_only=True)
+    state["random"]["cuda"] = [torch.get_rng_state()] * (torch.cuda.device_count() + 1)
+    torch.save(state, path)
+    counted = Counting()
+    assert np.array_equal(run(OFFICIAL_2025, tmp_path / "broken", reporter=counted).logits, whole.logits)
+    assert counted.counts[0] == 3
 
 
 def test_seeds_differ_and_a_seed_repeats(tmp_path):

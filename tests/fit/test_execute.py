@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from dataclasses import replace
 from statistics import fmean
 
@@ -14,9 +16,11 @@ from tiny import make_model, make_tokenizer
 import babyeval
 from babyeval.cache import cache_root
 from babyeval.errors import MemoryMissing, MissingError, ModelError
+from babyeval.fit import lock
 from babyeval.fit.spec import hyper_for
+from babyeval.fit.task import FitTask
 from babyeval.records import load_result
-from babyeval.registry import get_task
+from babyeval.registry import get_task, register_task
 from babyeval.run.execute import report
 from babyeval.store import ResultStore
 
@@ -162,6 +166,22 @@ def test_summary_that_is_lost_is_made_again_without_a_fit(fake, run, tmp_path):
     assert (again.scores, again.fit) == (first.scores, first.fit)
 
 
+def test_seed_that_another_process_has_made_meanwhile_is_taken(fake, run, tmp_path, monkeypatch):
+    run("rte", seeds=2, out=tmp_path / "other")
+    real = lock.alone
+
+    def alone(path, waiting):
+        if "-seed_2-" in path.name:
+            shutil.copytree(tmp_path / "other/tiny/main/rte/mini-causal/robust/seed_2", folder(tmp_path) / "seed_2")
+        return real(path, waiting)
+
+    monkeypatch.setattr("babyeval.fit.execute.alone", alone)
+    (result,) = run("rte", seeds=3)
+    assert fake.calls == [("rte", k) for k in (1, 2, 1, 3)]
+    assert result.fit.seeds == (1, 2, 3)
+    assert states() == []
+
+
 def test_fresh_fits_again(fake, run):
     run("rte")
     run("rte", fresh=True, seeds=1)
@@ -199,6 +219,18 @@ def test_fit_that_fails_stops_no_other_task(error, fake, run):
     results = run("rte", "wsc")
     assert [result.status for result in results] == ["failed", "done"]
     assert str(error).rstrip(".") in results[0].error
+
+
+def test_metric_that_cannot_be_had_is_found_before_a_fit_and_stops_no_other_task(fake, run, monkeypatch):
+    monkeypatch.setattr("babyeval.registry._registered", {})
+    monkeypatch.setitem(sys.modules, "evaluate", None)
+    rte = get_task("rte")
+    spec = rte.card.fit.model_copy(update={"metrics": ("evaluate:rouge",)})
+    register_task(FitTask(rte.card.model_copy(update={"name": "made", "metric": "evaluate:rouge", "fit": spec}), rte.home))
+    results = run("made", "wsc")
+    assert {result.task.name: result.status for result in results} == {"made": "failed", "wsc": "done"}
+    assert "pip install 'babyeval[evaluate]'" in next(result.error for result in results if result.error)
+    assert {task for task, _ in fake.calls} == {"wsc"}
 
 
 def test_full_disk_stops_the_run(fake, run):

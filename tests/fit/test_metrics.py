@@ -48,6 +48,14 @@ def test_one_label_for_all_rows():
     assert math.isnan(METRICS["f1"](constant, constant))  # nothing to find, nothing found
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("metric", METRICS)
+def test_one_label_for_all_rows_warns_of_nothing(metric):
+    ones = np.ones(5, int)
+    assert METRICS[metric](ones, ones) == {"accuracy": 100, "f1": 100, "mcc": 0}[metric]
+    METRICS[metric](GOLD, [0] * len(GOLD))
+
+
 def test_f1_is_for_two_labels():
     assert METRICS["f1"].needs == 2
     with pytest.raises(ValueError, match="multiclass"):
@@ -86,7 +94,7 @@ def test_metric_of_evaluate_is_looked_up_when_it_is_used(monkeypatch):
     asked = stand_in(monkeypatch, other=9, thing=0.5)
     percent, raw = get_metric("evaluate:thing"), get_metric("evaluate:thing", "correlation")
     assert asked == []
-    assert (percent(GOLD, PREDICTED), raw(GOLD, PREDICTED)) == (50.0, 0.5)
+    assert (percent(GOLD, PREDICTED), raw(np.array(GOLD), np.array(PREDICTED))) == (50.0, 0.5)
     assert asked == ["thing", "thing"]
     assert percent.name == "evaluate:thing"
 

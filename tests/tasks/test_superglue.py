@@ -78,12 +78,11 @@ def test_paragraphs_are_clusters_and_are_not_torn_apart(shared):
     assert all(example.text_a.startswith("Question: ") and " Answer: " in example.text_a for example in found.train)
 
 
-def test_texts_are_what_the_official_templates_make():
-    line = {"text": "The boys saw the cat. It ran.", "span1_text": "the cat", "span2_text": "It", "label": 1}
-    task = get_task("wsc")
-    assert task.spec.text_a == 'Does "{span2_text}" refer to "{span1_text}" in this passage?'
-    assert task.spec.text_b == "{text}"
-    assert line.keys() >= {"span1_text", "span2_text", "text"}
+def test_texts_are_what_the_official_templates_make(tmp_path):
+    line = {"text": "The boys saw the {cat}. It ran.", "span1_text": "the {cat}", "span2_text": "It", "label": 1}
+    (made,) = read(data(tmp_path, "wsc", train=[line], valid=[line]), "wsc").reported
+    assert made.text_a == 'Does "It" refer to "the {cat}" in this passage?'
+    assert (made.text_b, made.label) == ("The boys saw the {cat}. It ran.", 1)
     templates = {name: (get_task(name).spec.text_a, get_task(name).spec.text_b) for name in TASKS}
     assert templates["boolq"] == ("{question}", "{passage}")
     assert templates["multirc"] == ("Question: {question} Answer: {answer}", "{paragraph}")
