@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -162,11 +162,17 @@ class TaskCard(BaseModel):
         return self
 
 
+def first_problem(error: ValidationError) -> Any:
+    """The problem to speak of: an unknown key before all others, since a misspelt key is also a missing one."""
+    problems = error.errors()
+    return next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
+
+
 def explain_validation(error: ValidationError, known: tuple[str, ...]) -> str:
     """The first problem of a pydantic error in plain words, with a suggestion for a typo."""
     import difflib
 
-    problem = error.errors()[0]
+    problem = first_problem(error)
     place = ".".join(str(part) for part in problem["loc"]) or "the whole"
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)

@@ -1,0 +1,86 @@
+"""What a recipe can only be told with the libraries at hand: its schedule, its batch and its model's shape."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+
+from babyeval.errors import UsageError, raise_interrupt
+
+from .recipe import Recipe, Training
+
+# These follow the loss, which would make an interrupted training another one when it goes on.
+_FOLLOW_THE_LOSS = ("reduce_lr_on_plateau", "greedy")
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuses, before anything is computed, what would fail or be ignored in the middle of a training.
+
+    Args:
+        recipe: The recipe, valid as TOML and by itself.
+
+    Raises:
+        UsageError: The schedule is unknown or lacks or does not take an option; the batch cannot be divided
+            among the devices; or the architecture does not take what `model.extra` says.
+    """
+    from .model import empty_model
+    from .schedule import divide_batch
+
+    training = recipe.pretrain
+    _check_schedule(training)
+    divide_batch(training.batch_size, training.micro_batch_size, training.devices or 1)
+    empty_model(recipe.model, recipe.tokenizer.vocab_size)
+
+
+def _check_schedule(training: Training) -> None:
+    from transformers import SchedulerType
+    from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION
+
+    names = [kind.value for kind in SchedulerType if kind.value not in _FOLLOW_THE_LOSS]
+    name = training.schedule
+    if name in _FOLLOW_THE_LOSS:
+        raise UsageError(
+            f"The schedule '{name}' follows the loss, and here the learning rate depends on the update alone.",
+            where="pretrain.schedule",
+            hint=f"Choose one of {', '.join(names)}.",
+        )
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        raise UsageError(
+            f"Unknown schedule '{name}'" + (f" (did you mean '{near[0]}'?)." if near else "."),
+            where="pretrain.schedule",
+            hint=f"Choose one of {', '.join(names)}.",
+        )
+    taken = inspect.signature(TYPE_TO_SCHEDULER_FUNCTION[SchedulerType(name)]).parameters
+    if training.warmup_steps and "num_warmup_steps" not in taken:
+        raise UsageError(
+            f"The schedule '{name}' has no warm-up, so warmup_steps = {training.warmup_steps} would be ignored.",
+            where="pretrain.warmup_steps",
+            hint="Set it to 0" + (", or choose constant_with_warmup." if name == "constant" else "."),
+        )
+    _check_options(training)
+
+
+def _check_options(training: Training) -> None:
+    """Makes the schedule once, as the trainer will."""
+    import torch
+    from transformers import get_scheduler
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=training.learning_rate)
+    updates = training.max_steps or 10 * (training.warmup_steps + 1)
+    try:
+        get_scheduler(
+            training.schedule,
+            optimizer,
+            training.warmup_steps,
+            updates,
+            scheduler_specific_kwargs=dict(training.schedule_options),
+        )
+    except Exception as error:  # of any kind: what the schedule's own function makes of wrong options
+        raise_interrupt(error)
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UsageError(
+            f"The schedule '{training.schedule}' cannot be made with these options: {reason}.",
+            where="pretrain.schedule_options",
+            hint="The documentation of transformers lists what get_scheduler passes on to each schedule.",
+        ) from error

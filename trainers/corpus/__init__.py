@@ -1,0 +1,1 @@
+"""Raw text to cleaned, counted, split documents."""
