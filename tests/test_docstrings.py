@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 
 import babyeval.tasks
+import babyeval.trainers
 import pytest
 
 import babyeval
@@ -14,7 +15,7 @@ import babyeval
 
 def modules() -> list[str]:
     found = ["babyeval"]
-    for package in (babyeval, babyeval.tasks):
+    for package in (babyeval, babyeval.tasks, babyeval.trainers):
         found += [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     return sorted(name for name in set(found) if not name.endswith("__main__"))
 

@@ -51,6 +51,11 @@ def test_every_task_in_the_wheel_has_card_readme_and_mini_files(names):
         assert any(re.fullmatch(r"(\w+\.)?card\.toml", name) for name in files), task
 
 
+def test_recipes_templates_and_zero_settings_are_in_the_wheel(names):
+    for pattern, fewest in (("recipes/[\\w-]+\\.toml", 4), ("templates/\\w+\\.jinja", 2), ("zero/zero[0-3]\\.json", 4)):
+        assert sum(bool(re.fullmatch(f"babyeval/trainers/{pattern}", name)) for name in names) >= fewest, pattern
+
+
 def test_wheel_puts_only_babyeval_at_the_top(names):
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"babyeval"}
     assert not [name for name in names if re.search(r"(^|/)(tests|benchmarks|__pycache__)(/|$)", name)]
@@ -95,11 +100,13 @@ def test_editable_install_works_from_another_folder(tmp_path):
     env.install(tree, "--editable")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    code = "import babyeval.tasks.blimp as b, babyeval as a; print(a.__file__); print(b.__file__)"
+    code = "import babyeval.tasks.blimp as b, babyeval.trainers as t, babyeval as a; print(a.__file__, b.__file__, t.__file__)"
     for cwd in (elsewhere, tree):
         done = env.run("-c", code, cwd=cwd)
-        assert done.out.split() == [str(tree / "babyeval/__init__.py"), str(tree / "tasks/blimp/__init__.py")], done.err
-    assert env.run("-c", "import tasks", cwd=elsewhere).code == 1
+        places = ("babyeval/__init__.py", "tasks/blimp/__init__.py", "trainers/__init__.py")
+        assert done.out.split() == [str(tree / place) for place in places], done.err
+    for name in ("tasks", "trainers"):
+        assert env.run("-c", f"import {name}", cwd=elsewhere).code == 1
 
 
 @pytest.fixture

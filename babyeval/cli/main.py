@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from babyeval.__main__ import INTERRUPTED, interrupted
-from babyeval.cli import check, data, demo, doctor, export, import_, results, run, surprisal, tasks
+from babyeval.cli import check, data, demo, doctor, export, import_, results, run, surprisal, tasks, train
 from babyeval.errors import BabyevalError, raise_interrupt, unusable
 
 _WRONG_USAGE = 2
@@ -27,6 +27,7 @@ app.add_typer(tasks.app, name="tasks")
 app.add_typer(data.app, name="data")
 app.command("check")(check.check)
 app.command("surprisal")(surprisal.surprisal)
+app.add_typer(train.app, name="train")
 app.add_typer(results.app, name="results")
 app.command("import")(import_.import_)
 app.command("export")(export.export)

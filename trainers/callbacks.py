@@ -1,0 +1,152 @@
+"""What happens between updates: progress, the log, and the call for whatever is due."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from babyeval.errors import MissingError, UsageError, raise_interrupt
+
+from .history import append_line
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What a training has seen after an update, a pure function of the update's number.
+
+    Attributes:
+        words: Words of this training after so many updates.
+        tokens: Tokens of this training.
+        epochs: Passes over the training part.
+        before: Words that the parent has seen.
+    """
+
+    words: Callable[[int], int]
+    tokens: Callable[[int], int]
+    epochs: Callable[[int], float]
+    before: int = 0
+
+    def words_seen(self, step: int) -> int:
+        """Words of all training so far."""
+        return self.before + self.words(step)
+
+
+class Due(TrainerCallback):  # type: ignore[misc]
+    """Asks for a log line and a call of `LanguageTrainer.milestone` after the updates where anything is due.
+
+    The line is written first: a training that goes on from a state then writes the same lines as one that never stopped.
+
+    Args:
+        due: Whether anything is, after an update.
+    """
+
+    def __init__(self, due: Callable[[int], bool]) -> None:
+        self._due = due
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._due(state.global_step):
+            control.should_log = control.should_save = True
+
+
+class Progress(TrainerCallback):  # type: ignore[misc]
+    """Moves the bar on by words, and writes the log.
+
+    Args:
+        exposure: What has been seen.
+        advance: Moves the bar.
+        log: The log's file.
+    """
+
+    def __init__(self, exposure: Exposure, advance: Callable[[int], None], log: Path) -> None:
+        self._exposure, self._advance, self._log = exposure, advance, log
+        self._shown = self._rated = 0
+        self._since = time.monotonic()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._shown = self._rated = state.global_step
+        self._since = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        step = state.global_step
+        self._advance(self._exposure.words(step) - self._exposure.words(self._shown))
+        self._shown = step
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if "loss" not in logs:
+            return
+        step, now = state.global_step, time.monotonic()
+        seconds = max(now - self._since, 1e-9)
+        before, self._rated, self._since = self._rated, step, now
+        line = {
+            "step": step,
+            "words": self._exposure.words_seen(step),
+            "tokens": self._exposure.tokens(step),
+            "epoch": round(self._exposure.epochs(step), 6),
+            "loss": logs["loss"],
+            "learning_rate": logs["learning_rate"],
+            "gradient_norm": logs.get("grad_norm"),
+            "words_per_second": round((self._exposure.words(step) - self._exposure.words(before)) / seconds, 1),
+            "tokens_per_second": round((self._exposure.tokens(step) - self._exposure.tokens(before)) / seconds, 1),
+            "flops": state.total_flos,
+        }
+        logs["words"] = line["words"]  # for the reports that follow
+        append_line(self._log, line)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._since = time.monotonic()  # validating and saving is no training
+
+
+@contextlib.contextmanager
+def no_bars_of_the_library() -> Iterator[None]:
+    """Within the block ``transformers`` shows no bars of its own, such as one for each file it writes."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def report_callbacks(names: tuple[str, ...], folder: Path, step: int) -> list[Any]:
+    """The library's callbacks that report elsewhere.
+
+    Args:
+        names: As ``transformers`` calls them.
+        folder: The run's folder; TensorBoard's files lie below it.
+        step: Update from which the training goes on; what TensorBoard shows after it is dropped.
+
+    Raises:
+        UsageError: The library knows no such name.
+        MissingError: What a name needs is not installed.
+    """
+    from transformers.integrations import TensorBoardCallback, get_reporting_integration_callbacks
+
+    callbacks = []
+    for name in names:
+        try:
+            if name == "tensorboard":
+                from torch.utils.tensorboard import SummaryWriter
+
+                writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+                callbacks.append(TensorBoardCallback(tb_writer=writer))
+            else:
+                callbacks += [kind() for kind in get_reporting_integration_callbacks([name])]
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"Nothing can report to '{name}': {str(error).rstrip('.')}.", where="logging.report_to") from error
+        except (ImportError, RuntimeError) as error:
+            raise_interrupt(error)
+            raise MissingError(
+                f"Reporting to '{name}' needs a library that is not installed.",
+                where="logging.report_to",
+                hint=f"pip install {name}, or report nowhere: --set 'logging.report_to=[]'",
+            ) from error
+    return callbacks

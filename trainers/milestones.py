@@ -1,0 +1,195 @@
+"""What is done of a training when it has come so far: it is validated, kept as a checkpoint, and evaluated."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from babyeval.errors import BabyevalError, ModelError, raise_interrupt
+from babyeval.progress import Reporter
+
+from .callbacks import Exposure
+from .history import FIGURE_FILE, LOG_FILE, append_line, draw, read_lines
+from .recipe import Recipe
+from .saving import TrainingFacts, save_checkpoint
+from .schedule import Schedule
+from .validate import DomainLoss, ValidationSet, as_log, in_words, validate
+
+if TYPE_CHECKING:
+    from .engine import LanguageTrainer
+
+FINAL = "final"
+RESULTS = "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a training comes from.
+
+    Attributes:
+        corpus: Digest of the corpus.
+        tokenizer: Digest of the tokenizer's file.
+        parent: Digest of the checkpoint from which it goes on.
+    """
+
+    corpus: str
+    tokenizer: str
+    parent: str | None = None
+
+
+@dataclass(slots=True)
+class Milestones:
+    """Everything that is measured and kept in the course of a training.
+
+    All processes of a training call its methods alike; the first alone writes and speaks.
+
+    Attributes:
+        recipe: What is trained.
+        folder: The run's folder.
+        tokenizer: Folder of the tokenizer.
+        schedule: Which checkpoints are kept.
+        exposure: What has been seen.
+        origin: Where it comes from.
+        sets: The validation part.
+        reporter: Where it speaks.
+        kept: Names of the checkpoints written so far.
+        losses: Of the last validation.
+    """
+
+    recipe: Recipe
+    folder: Path
+    tokenizer: Path
+    schedule: Schedule
+    exposure: Exposure
+    origin: Origin
+    sets: Mapping[str, ValidationSet]
+    reporter: Reporter
+    kept: list[str] = field(default_factory=list)
+    losses: dict[str, DomainLoss] = field(default_factory=dict)
+    _validated: int = -1
+
+    def due(self, step: int) -> bool:
+        """Whether anything is to be done after this update."""
+        ends = step == self.schedule.updates
+        return ends or bool(self.schedule.at.get(step)) or self._validation_due(step) or self.schedule.state_at(step)
+
+    def reach(self, trainer: LanguageTrainer, step: int) -> None:
+        """Does what is due after an update."""
+        names = self.schedule.at.get(step, ())
+        if names or self._validation_due(step):
+            self._validate(trainer, step)
+        for name in names:
+            self._keep(trainer, step, name)
+        self._evaluate(trainer, step, names)
+
+    def finish(self, trainer: LanguageTrainer, step: int) -> None:
+        """Validates the final weights, draws the figure, and keeps the weights: that they are there means all is done."""
+        trainer.require_finite()
+        self._validate(trainer, step)
+        if trainer.is_world_process_zero():
+            title = f"{self.recipe.condition}, seed {self.recipe.seed}"
+            draw(read_lines(self.folder / LOG_FILE), self.folder / FIGURE_FILE, title)
+        self._keep(trainer, step, FINAL)
+        self._evaluate(trainer, step, (FINAL,))
+
+    def _validation_due(self, step: int) -> bool:
+        every = self.recipe.logging.valid_steps
+        return bool(every) and step % every == 0
+
+    def _validate(self, trainer: LanguageTrainer, step: int) -> None:
+        """Validates, once for each update.
+
+        Raises:
+            ModelError: The weights give no finite loss, and must not be kept.
+        """
+        if step == self._validated or not self.sets:
+            return
+        self.losses, self._validated = validate(trainer, self.sets, self.recipe.model.causal), step
+        wrong = [name for name, loss in self.losses.items() if not math.isfinite(loss.loss)]
+        if wrong:
+            raise ModelError(
+                f"The weights after update {step:,} give no finite loss on the validation part ({', '.join(wrong)}).",
+                where=str(self.folder),
+                hint="They are not kept; what was kept before is good. Lower pretrain.learning_rate, or warm up longer.",
+            )
+        words = self.exposure.words_seen(step)
+        if trainer.is_world_process_zero():
+            append_line(self.folder / LOG_FILE, {"step": step, "words": words, "validation": as_log(self.losses)})
+            self.reporter.note(f"{words:,} words: {in_words(self.losses)}")
+
+    def _keep(self, trainer: LanguageTrainer, step: int, name: str) -> None:
+        if trainer.is_world_process_zero():
+            save_checkpoint(self.folder / name, trainer.write_weights, self.tokenizer, self._facts(step))
+        else:
+            trainer.write_weights(self.folder / name)  # gives its part of the weights, and writes nothing
+        trainer.accelerator.wait_for_everyone()
+        self.kept.append(name)
+
+    def _facts(self, step: int) -> TrainingFacts:
+        return TrainingFacts(
+            condition=self.recipe.condition,
+            seed=self.recipe.seed,
+            words_seen=self.exposure.words_seen(step),
+            tokens_seen=self.exposure.tokens(step),
+            step=step,
+            parent_digest=self.origin.parent,
+            corpus_digest=self.origin.corpus,
+            tokenizer_digest=self.origin.tokenizer,
+            recipe=self.recipe.as_json(),
+            validation=as_log(self.losses) if step == self._validated else {},
+        )
+
+    def _evaluate(self, trainer: LanguageTrainer, step: int, names: tuple[str, ...]) -> None:
+        """Runs the recipe's tasks on kept checkpoints; that one of them fails does not stop the training."""
+        if not self.recipe.evaluate.tasks or not names:
+            return
+        if trainer.is_world_process_zero():
+            for name in names:
+                with _same_random_numbers():
+                    values = self._results(name)
+                line = {"step": step, "words": self.exposure.words_seen(step), "checkpoint": name, "results": values}
+                append_line(self.folder / LOG_FILE, line)
+        trainer.accelerator.wait_for_everyone()
+
+    def _results(self, name: str) -> dict[str, float | None]:
+        from babyeval.api import evaluate
+
+        wanted = self.recipe.evaluate
+        options: dict[str, Any] = {"split": wanted.split, "out": self.folder / RESULTS, "revisions": name}
+        if wanted.data_dir is not None:
+            options["data_dir"] = wanted.data_dir
+        try:
+            results = evaluate(str(self.folder), wanted.tasks, reporter=self.reporter, **options)
+        except BabyevalError as error:
+            self.reporter.note(f"{name} could not be evaluated: {error}")
+            return {}
+        except Exception as error:  # of a task of any origin: hours of training must not be lost by it
+            raise_interrupt(error)
+            self.reporter.note(f"{name} could not be evaluated: {type(error).__name__}: {error}")
+            return {}
+        for result in results:
+            if result.status != "done":
+                self.reporter.note(f"{name}, {result.task.name}: {result.error}")
+        return {
+            f"{result.task.name}{'/' if score.subset else ''}{score.subset}": score.value
+            for result in results
+            for score in result.headlines
+        }
+
+
+@contextlib.contextmanager
+def _same_random_numbers() -> Iterator[None]:
+    """After the block Python, NumPy and PyTorch draw what they would have drawn without it."""
+    import numpy as np
+    import torch
+
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        yield
+    random.setstate(python)
+    np.random.set_state(numpy)

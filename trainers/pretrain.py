@@ -1,0 +1,306 @@
+"""Pre-training: everything that a recipe and its data need put together, and run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from babyeval.errors import MemoryMissing, UsageError
+from babyeval.models.naming import counted
+from babyeval.progress import Reporter
+
+from .recipe import Recipe
+from .saving import clean_states
+from .schedule import BatchShape, plan_checkpoints
+
+if TYPE_CHECKING:
+    from babyeval.models.checkpoint import Checkpoint
+
+    from .callbacks import Exposure
+    from .engine import LanguageTrainer
+    from .milestones import Milestones, Origin
+    from .shards import Shards
+    from .validate import DomainLoss, ValidationSet
+
+STATES = "state"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A training that is about to begin or to go on.
+
+    Attributes:
+        recipe: What is trained.
+        folder: The run's folder.
+        tokenizer: Folder of the tokenizer.
+        shards: The packed corpus.
+        origin: Where it all comes from.
+        parent: The checkpoint whose weights it begins with.
+        state: The state from which it goes on; None at the beginning.
+        shape: How a batch is divided.
+        deepspeed: DeepSpeed's configuration; None for plain PyTorch.
+    """
+
+    recipe: Recipe
+    folder: Path
+    tokenizer: Path
+    shards: Shards
+    origin: Origin
+    parent: Checkpoint | None
+    state: Path | None
+    shape: BatchShape
+    deepspeed: dict[str, Any] | None
+
+    @property
+    def states(self) -> Path:
+        """Folder of the states to go on from."""
+        return self.folder / STATES
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a training has come to.
+
+    Attributes:
+        steps: Updates.
+        words_seen: Words of all training, the parent's included.
+        tokens_seen: Tokens of this training.
+        parameters: Of the model.
+        kept: Names of the checkpoints written by this process.
+        losses: On the validation part.
+    """
+
+    steps: int
+    words_seen: int
+    tokens_seen: int
+    parameters: int
+    kept: tuple[str, ...]
+    losses: dict[str, DomainLoss]
+
+
+def count_updates(recipe: Recipe, blocks: int) -> int:
+    """Updates of a training: as many whole batches as the epochs' blocks fill, or the recipe's `max_steps`.
+
+    Raises:
+        UsageError: They do not fill a single batch.
+
+    Example:
+        >>> from babyeval.trainers.recipe import load_recipe
+        >>> count_updates(load_recipe("tiny", ("pretrain.epochs=3", "pretrain.batch_size=32")), blocks=100)
+        9
+    """
+    training = recipe.pretrain
+    if not blocks:
+        raise UsageError("The training part holds no text.", where="data", hint="Is data.words or data.valid_share right?")
+    updates = training.max_steps or training.epochs * blocks // training.batch_size
+    if not updates:
+        raise UsageError(
+            f"{counted(training.epochs, 'epoch')} of {counted(blocks, 'sequence')} fill no batch of {training.batch_size}.",
+            where="pretrain.batch_size",
+            hint="Take smaller batches, shorter sequences, more epochs or a larger corpus.",
+        )
+    return updates
+
+
+def pretrain(job: Job, reporter: Reporter) -> Outcome:
+    """Trains from the beginning or from a state to the end.
+
+    Args:
+        job: What to do.
+        reporter: Where it speaks; silent in all processes but the first.
+
+    Raises:
+        ModelError: The training diverged; what was kept before stays.
+        MissingError: The disk is full, memory runs out, or a library is missing.
+        UsageError: The data fill no batch, or the parent is another kind of model.
+    """
+    from transformers import set_seed
+
+    from .callbacks import Due, Progress, no_bars_of_the_library
+    from .stream import TrainStream
+
+    recipe, batch = job.recipe, job.shape.size
+    updates = count_updates(recipe, len(job.shards.train))
+    stream = TrainStream(job.shards.train, updates * batch, recipe.seed, recipe.pretrain.mask_share)
+    exposure = _exposure(job, stream)
+    schedule = plan_checkpoints(recipe.checkpoints, updates, exposure.words, exposure.before)
+    first = _step(job.state)
+    if not first:
+        _say_what_comes(job, updates, schedule.remarks(), reporter)
+    set_seed(recipe.seed)
+    model = make_model(job)
+    parameters = sum(weight.numel() for weight in model.parameters())
+    milestones = _milestones(job, schedule, exposure, _validation_sets(job), reporter)
+    bar = reporter.bar("Training", exposure.words(updates) - exposure.words(first), "words")
+    with no_bars_of_the_library(), bar as advance:
+        main = [lambda log: Progress(exposure, advance, log)]
+        trainer = _trainer(job, model, stream, milestones, [Due(milestones.due)], main)
+        _run(trainer, job)
+        milestones.finish(trainer, updates)
+    if trainer.is_world_process_zero():
+        shutil.rmtree(job.states, ignore_errors=True)
+    return Outcome(
+        steps=updates,
+        words_seen=exposure.words_seen(updates),
+        tokens_seen=exposure.tokens(updates),
+        parameters=parameters,
+        kept=tuple(milestones.kept),
+        losses=milestones.losses,
+    )
+
+
+def make_model(job: Job) -> Any:
+    """The model to begin with: of fresh weights, or the parent's.
+
+    Raises:
+        UsageError: The parent is another kind of model than the recipe's, or of another shape.
+    """
+    from babyeval.models.tokenizer import load_tokenizer
+
+    from .model import new_model
+
+    recipe = job.recipe
+    tokenizer = load_tokenizer(job.tokenizer)
+    model = new_model(recipe, tokenizer) if job.parent is None else _parents_model(recipe, job.parent)
+    if recipe.pretrain.gradient_checkpointing:
+        options = {"use_reentrant": False}
+        if hasattr(model, "activation_checkpointing_enable"):  # its name since transformers 5.20
+            model.activation_checkpointing_enable(activation_checkpointing_kwargs=options)
+        else:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
+    return model
+
+
+def _parents_model(recipe: Recipe, parent: Checkpoint) -> Any:
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+    from babyeval.models.load import load_as
+
+    from .model import model_config
+
+    wanted = model_config(recipe.model, len(parent.tokenizer))
+    names = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "max_position_embeddings")
+    wrong = [name for name in names if getattr(parent.config, name, None) != getattr(wanted, name, None)]
+    if wrong:
+        found = ", ".join(
+            f"{name} {getattr(parent.config, name, None)} there, {getattr(wanted, name, None)} here" for name in wrong
+        )
+        raise UsageError(
+            f"The parent is another model than the recipe's: {found}.",
+            where=str(recipe.parent),
+            hint="Give [model] the parent's values, or begin with fresh weights by leaving 'parent' out.",
+        )
+    model = load_as(AutoModelForCausalLM if recipe.model.causal else AutoModelForMaskedLM, parent)
+    if recipe.pretrain.attention != "auto":
+        model.set_attn_implementation(recipe.pretrain.attention)
+    return model
+
+
+def _exposure(job: Job, stream: Any) -> Exposure:
+    from .callbacks import Exposure
+
+    batch, blocks = job.shape.size, len(job.shards.train)
+    return Exposure(
+        words=lambda step: int(stream.words_after(step * batch)),
+        tokens=lambda step: int(stream.tokens_after(step * batch)),
+        epochs=lambda step: step * batch / blocks,
+        before=(job.parent.words_seen or 0) if job.parent is not None else 0,
+    )
+
+
+def _validation_sets(job: Job) -> dict[str, ValidationSet]:
+    """The domains that have a validation part, each as much of it as the recipe says."""
+    from .stream import BlockData
+    from .validate import ValidationSet
+
+    sets = {}
+    for domain, blocks in job.shards.valid.items():
+        if len(blocks):
+            data = BlockData(blocks, job.recipe.pretrain.mask_share, job.recipe.logging.valid_words)
+            sets[domain] = ValidationSet(data, data.words)  # type: ignore[arg-type]
+    return sets
+
+
+def _milestones(job: Job, schedule: Any, exposure: Exposure, sets: dict[str, ValidationSet], reporter: Reporter) -> Milestones:
+    from .milestones import Milestones
+
+    return Milestones(
+        recipe=job.recipe, folder=job.folder, tokenizer=job.tokenizer, schedule=schedule, exposure=exposure,
+        origin=job.origin, sets=sets, reporter=reporter,
+    )  # fmt: skip
+
+
+def _trainer(
+    job: Job, model: Any, stream: Any, milestones: Milestones, callbacks: list[Any], main: list[Callable[[Path], Any]]
+) -> LanguageTrainer:
+    """The library's trainer; what writes and shows runs in the first process alone."""
+    from .callbacks import report_callbacks
+    from .engine import LanguageTrainer, training_settings
+    from .history import LOG_FILE, cut_back
+    from .stream import collate
+
+    settings = training_settings(job.recipe, job.states, job.shape, milestones.schedule.updates, job.deepspeed)
+    if settings.process_index == 0:
+        cut_back(job.folder / LOG_FILE, _step(job.state))
+        callbacks = [*callbacks, *(make(job.folder / LOG_FILE) for make in main)]
+        callbacks += report_callbacks(job.recipe.logging.report_to, job.folder, _step(job.state))
+    if settings.dataloader_num_workers:  # forked after tokenizers were used, which would warn
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    attention = getattr(model.config, "_attn_implementation", None) or job.recipe.pretrain.attention
+    trainer = LanguageTrainer(
+        model,
+        stream,
+        partial(collate, architecture=job.recipe.model.architecture, attention=attention),
+        settings=settings,
+        schedule=milestones.schedule,
+        states=job.states,
+        callbacks=callbacks,
+        causal=job.recipe.model.causal,
+    )
+    trainer.milestone = lambda step: milestones.reach(trainer, step)
+    trainer.accelerator.wait_for_everyone()  # all have chosen the state before others are removed
+    if settings.process_index == 0:
+        clean_states(job.states, job.state)
+    return trainer
+
+
+def _run(trainer: LanguageTrainer, job: Job) -> None:
+    import torch
+
+    from babyeval.scoring.batching import out_of_memory
+
+    try:
+        trainer.train(resume_from_checkpoint=None if job.state is None else str(job.state))
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise MemoryMissing(
+            f"Training on {counted(job.shape.micro, 'sequence')} of {job.recipe.sequence_length} tokens at once does not fit "
+            "into memory.",
+            where="pretrain.micro_batch_size",
+            hint=f"Take a smaller one (--set pretrain.micro_batch_size={max(1, job.shape.micro // 2)}), which changes nothing "
+            "else, under another condition's name or with another --out; or pretrain.gradient_checkpointing=true.",
+        ) from error
+
+
+def _step(state: Path | None) -> int:
+    return 0 if state is None else int(state.name.rpartition("-")[2])
+
+
+def _say_what_comes(job: Job, updates: int, remarks: list[str], reporter: Reporter) -> None:
+    training, blocks = job.recipe.pretrain, len(job.shards.train)
+    left = 0 if training.max_steps else training.epochs * blocks - updates * training.batch_size
+    reporter.note(
+        f"{counted(updates, 'update')} of {counted(training.batch_size, 'sequence')}, "
+        f"{updates * training.batch_size / blocks:.2f} passes over {counted(blocks, 'sequence')}"
+        + (f"; {counted(left, 'sequence')} at the end fill no batch and are left out." if left else ".")
+    )
+    for remark in remarks:
+        reporter.note(remark)
+    if job.parent is not None and job.parent.words_seen is None:
+        reporter.note(f"Nothing says how many words {job.recipe.parent} has seen: only those of this training are counted.")

@@ -1,0 +1,318 @@
+"""The stages of a training: each runs those before it that are missing, and none runs twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from babyeval.errors import MissingError, UsageError, disk_error
+from babyeval.progress import Quiet, Reporter
+from babyeval.store import atomic_path
+
+from .folders import built, file_digest, run_folder
+from .milestones import FINAL, Origin
+from .pretrain import STATES, Job, pretrain
+from .recipe import Recipe, differences
+from .saving import TrainingFacts, choose_state, read_facts, write_recipe
+from .schedule import divide_batch
+from .validate import DomainLoss
+
+if TYPE_CHECKING:
+    from babyeval.models.checkpoint import Checkpoint
+
+    from .corpus.types import Corpus
+    from .devices import Devices
+
+Stage = Literal["corpus", "tokenizer", "pretrain"]
+STAGES: tuple[Stage, ...] = ("corpus", "tokenizer", "pretrain")
+
+RECIPE_FILE = "recipe.json"
+ORIGIN_FILE = "origin.json"
+TOKENIZER = "tokenizer"
+
+
+class StageResult(BaseModel):
+    """What a stage has made.
+
+    Attributes:
+        stage: Which.
+        folder: Where it lies.
+        finished_before: Nothing was to do: it had been made before.
+        words: Words of the corpus; of a pre-training, words seen.
+        tokens: Tokens of the vocabulary; of a pre-training, tokens seen.
+        steps: Updates.
+        parameters: Of the model.
+        checkpoints: Names of the checkpoints in the folder.
+        validation: Losses of the final weights, by domain.
+        seconds: Time taken.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: Stage
+    folder: Path
+    finished_before: bool = False
+    words: int | None = None
+    tokens: int | None = None
+    steps: int | None = None
+    parameters: int | None = None
+    checkpoints: tuple[str, ...] = ()
+    validation: dict[str, DomainLoss] = {}
+    seconds: float = 0.0
+
+
+def run_stage(stage: Stage, recipe: Recipe, out: Path, resume: bool, reporter: Reporter) -> StageResult:
+    """Runs a stage of a recipe, and before it what it needs.
+
+    Args:
+        stage: ``corpus``, ``tokenizer`` or ``pretrain``.
+        recipe: What to make.
+        out: Folder of all runs.
+        resume: Go on with a training that was interrupted.
+        reporter: Where it speaks.
+
+    Raises:
+        UsageError: The recipe is wrong, another one was trained in this folder, or an unfinished training is there
+            and `resume` is not asked for.
+        MissingError: The corpus, memory, disk space or a library is missing.
+        ModelError: The training diverged.
+        DataError: A file of the corpus is damaged.
+    """
+    from .devices import connected
+
+    started = time.monotonic()
+    with connected(recipe) as devices:
+        if not devices.main:
+            reporter = Quiet()
+        result = _pretrain(recipe, out, resume, devices, reporter) if stage == "pretrain" else _data(stage, recipe, out, reporter)
+    return result.model_copy(update={"seconds": round(time.monotonic() - started, 3)})
+
+
+def _data(stage: Stage, recipe: Recipe, out: Path, reporter: Reporter) -> StageResult:
+    """The corpus, and the tokenizer if that is asked for."""
+    corpus = _corpus(recipe, out, reporter)
+    words = corpus.train_words + corpus.valid_words
+    if stage == "corpus":
+        return StageResult(stage=stage, folder=corpus.folder, words=words)
+    folder = _tokenizer(recipe, corpus, _parent(recipe), out, reporter)
+    return StageResult(stage=stage, folder=folder, words=words, tokens=_vocabulary(folder))
+
+
+def _pretrain(recipe: Recipe, out: Path, resume: bool, devices: Devices, reporter: Reporter) -> StageResult:
+    from .checks import check_recipe
+    from .devices import require_same_number, zero_settings
+    from .shards import build_shards
+
+    check_recipe(recipe)
+    folder = run_folder(out, recipe)
+    _require_same_recipe(folder, recipe)
+    if (facts := read_facts(folder / FINAL)) is not None:
+        reporter.note(f"{folder} is finished: {facts.words_seen:,} words in {facts.step:,} updates. Nothing is to do.")
+        return _finished(folder, facts)
+    state = _state(folder, resume, reporter)
+    _require_known_tasks(recipe)
+    shape = divide_batch(recipe.pretrain.batch_size, recipe.pretrain.micro_batch_size, devices.world_size)
+    if state is not None:
+        require_same_number(state, devices)
+    parent = _parent(recipe)
+    corpus = _corpus(recipe, out, reporter)
+    source = _tokenizer(recipe, corpus, parent, out, reporter)
+    shards = _main_first(lambda: build_shards(corpus, source, recipe.sequence_length, recipe.model.causal, out, reporter))
+    origin = Origin(
+        corpus=corpus.digest, tokenizer=file_digest(source / "tokenizer.json"), parent=parent.digest if parent else None
+    )
+    if devices.main:
+        _begin(folder, recipe, origin, source, going_on=state is not None)
+    job = Job(
+        recipe=recipe, folder=folder, tokenizer=source, shards=shards, origin=origin, parent=parent, state=state,
+        shape=shape, deepspeed=zero_settings(recipe.pretrain),
+    )  # fmt: skip
+    try:
+        outcome = pretrain(job, reporter)
+    except KeyboardInterrupt:
+        reporter.note("The training was interrupted: add --resume to the command, and it goes on from the last state.")
+        raise
+    return StageResult(
+        stage="pretrain",
+        folder=folder,
+        words=outcome.words_seen,
+        tokens=outcome.tokens_seen,
+        steps=outcome.steps,
+        parameters=outcome.parameters,
+        checkpoints=_checkpoints(folder),
+        validation=outcome.losses,
+    )
+
+
+def _main_first(build: Callable[[], Any]) -> Any:
+    """Builds in the first process; the others then find it built."""
+    from .devices import main_first
+
+    with main_first():
+        return build()
+
+
+def _corpus(recipe: Recipe, out: Path, reporter: Reporter) -> Corpus:
+    from .corpus.build import build_corpus
+
+    corpus: Corpus = _main_first(lambda: build_corpus(recipe.data, out, reporter))
+    return corpus
+
+
+def _tokenizer(recipe: Recipe, corpus: Corpus, parent: Checkpoint | None, out: Path, reporter: Reporter) -> Path:
+    """The folder of the tokenizer: trained on the corpus, or the parent's."""
+    from .folders import content_key, data_folder
+    from .tokenizer import train_tokenizer
+
+    def make() -> Path:
+        if parent is None:
+            return train_tokenizer(corpus, recipe.tokenizer, recipe.model.causal, out, recipe.model.max_length, reporter)
+        folder = data_folder(out, "tokenizer", content_key("parent", parent.digest))
+        if not folder.is_dir():
+            with built(folder) as draft:
+                parent.tokenizer.save_pretrained(draft)
+        return folder
+
+    made: Path = _main_first(make)
+    return made
+
+
+def _parent(recipe: Recipe) -> Checkpoint | None:
+    """The checkpoint from which the training goes on.
+
+    Raises:
+        MissingError: It is not there.
+        UsageError: It cannot be used.
+    """
+    if recipe.parent is None:
+        return None
+    from babyeval.models.checkpoint import open_checkpoint
+    from babyeval.models.naming import parse_model
+
+    return open_checkpoint(parse_model(str(recipe.parent)))
+
+
+def _vocabulary(folder: Path) -> int:
+    from babyeval.models.tokenizer import load_tokenizer
+
+    return len(load_tokenizer(folder))
+
+
+def _require_same_recipe(folder: Path, recipe: Recipe) -> None:
+    path = folder / RECIPE_FILE
+    if not path.is_file():
+        return
+    stored = _read_json(path)
+    if different := differences(stored, recipe):
+        raise UsageError(
+            f"Another recipe was trained in this folder: {'; '.join(different)}.",
+            where=str(path),
+            hint="Give this one another condition or seed, write elsewhere (--out), or delete the folder.",
+        )
+
+
+def _state(folder: Path, resume: bool, reporter: Reporter) -> Path | None:
+    """The state from which to go on, if the folder holds an unfinished training.
+
+    Raises:
+        UsageError: It does, and going on was not asked for.
+    """
+    if not (folder / RECIPE_FILE).is_file():
+        if resume:
+            reporter.note(f"There is nothing to go on with in {folder}: the training starts.")
+        return None
+    if not resume:
+        raise UsageError(
+            "An unfinished training of this recipe is there.",
+            where=str(folder),
+            hint="Go on with it by --resume, or delete the folder.",
+        )
+    state, said = choose_state(folder / STATES)
+    for remark in said:
+        reporter.note(remark)
+    if state is None:
+        reporter.note(f"No state to go on from was saved in {folder}: the training starts anew.")
+    else:
+        reporter.note(f"The training goes on from {state}.")
+    return state
+
+
+def _begin(folder: Path, recipe: Recipe, origin: Origin, tokenizer: Path, *, going_on: bool) -> None:
+    """Writes what a run's folder says about itself; of one that goes on, finds out whether its data are the same.
+
+    Raises:
+        UsageError: The data have changed since.
+        MissingError: The folder cannot be written.
+    """
+    from dataclasses import asdict
+
+    if going_on and (folder / ORIGIN_FILE).is_file():
+        stored = _read_json(folder / ORIGIN_FILE)
+        if changed := [name for name, digest in asdict(origin).items() if stored.get(name) != digest]:
+            raise UsageError(
+                f"The training cannot go on: since it began, its {' and '.join(changed)} changed.",
+                where=str(folder / ORIGIN_FILE),
+                hint="Put back what was there, or delete the folder and start again.",
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with built(folder / TOKENIZER) as draft:
+            from .saving import copy_files
+
+            copy_files(tokenizer, draft)
+        with atomic_path(folder / ORIGIN_FILE) as path:
+            path.write_text(json.dumps(asdict(origin), indent=1) + "\n", encoding="utf-8")
+        with atomic_path(folder / RECIPE_FILE) as path:  # last: it says that a training was begun
+            write_recipe(path, recipe)
+    except OSError as error:
+        raise disk_error(error, str(folder)) from error
+
+
+def _finished(folder: Path, facts: TrainingFacts) -> StageResult:
+    from babyeval.models.digest import parameter_count
+
+    return StageResult(
+        stage="pretrain",
+        folder=folder,
+        finished_before=True,
+        words=facts.words_seen,
+        tokens=facts.tokens_seen,
+        steps=facts.step,
+        parameters=parameter_count(folder / FINAL),
+        checkpoints=_checkpoints(folder),
+        validation={name: DomainLoss.model_validate(loss) for name, loss in facts.validation.items()},
+    )
+
+
+def _checkpoints(folder: Path) -> tuple[str, ...]:
+    """Names of the checkpoints in a run's folder, by updates."""
+    found = []
+    for path in folder.iterdir():
+        with suppress(MissingError):
+            if path.is_dir() and not path.name.startswith(".") and (facts := read_facts(path)) is not None:
+                found.append((facts.step, path.name == FINAL, path.name))
+    return tuple(name for _, _, name in sorted(found))
+
+
+def _require_known_tasks(recipe: Recipe) -> None:
+    """Finds out before hours of training whether the recipe's tasks are tasks."""
+    if recipe.evaluate.tasks:
+        from babyeval.registry import resolve_tasks
+
+        resolve_tasks(list(recipe.evaluate.tasks))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(
+            f"The file is not valid JSON: {error}.", where=str(path), hint="Delete the folder and start again."
+        ) from error
+    return content
