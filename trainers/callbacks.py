@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,17 +24,32 @@ class Exposure:
         words: Words of this training after so many updates.
         tokens: Tokens of this training.
         epochs: Passes over the training part.
-        before: Words that the parent has seen.
+        before: Words that were seen before this training, by the parent or in earlier stages.
+        updates_before: Updates of earlier stages.
+        tuned_from: Of a tuning, the words that the parent has seen.
+        stage: Of a tuning, the name of the stage that an update belongs to.
     """
 
     words: Callable[[int], int]
     tokens: Callable[[int], int]
     epochs: Callable[[int], float]
     before: int = 0
+    updates_before: int = 0
+    tuned_from: int | None = None
+    stage: Callable[[int], str] | None = None
 
     def words_seen(self, step: int) -> int:
         """Words of all training so far."""
         return self.before + self.words(step)
+
+    def words_tuned(self, step: int) -> int | None:
+        """Words of the tuning so far, all its stages; None if this is none."""
+        return None if self.tuned_from is None else self.words_seen(step) - self.tuned_from
+
+    def place(self, step: int) -> dict[str, Any]:
+        """Where a line of the log stands."""
+        stage = {} if self.stage is None else {"stage": self.stage(step)}
+        return {"step": self.updates_before + step, "words": self.words_seen(step), **stage}
 
 
 class Due(TrainerCallback):  # type: ignore[misc]
@@ -54,6 +69,20 @@ class Due(TrainerCallback):  # type: ignore[misc]
             control.should_log = control.should_save = True
 
 
+class Before(TrainerCallback):  # type: ignore[misc]
+    """Does something when all is ready for the first update.
+
+    Args:
+        act: Does it.
+    """
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._act()
+
+
 class Progress(TrainerCallback):  # type: ignore[misc]
     """Moves the bar on by words, and writes the log.
 
@@ -61,10 +90,13 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         exposure: What has been seen.
         advance: Moves the bar.
         log: The log's file.
+        more: What the library measures besides, by its name, and the name that it gets.
     """
 
-    def __init__(self, exposure: Exposure, advance: Callable[[int], None], log: Path) -> None:
-        self._exposure, self._advance, self._log = exposure, advance, log
+    def __init__(
+        self, exposure: Exposure, advance: Callable[[int], None], log: Path, more: Mapping[str, str] | None = None
+    ) -> None:
+        self._exposure, self._advance, self._log, self._more = exposure, advance, log, more or {}
         self._shown = self._rated = 0
         self._since = time.monotonic()
 
@@ -84,8 +116,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         seconds = max(now - self._since, 1e-9)
         before, self._rated, self._since = self._rated, step, now
         line = {
-            "step": step,
-            "words": self._exposure.words_seen(step),
+            **self._exposure.place(step),
             "tokens": self._exposure.tokens(step),
             "epoch": round(self._exposure.epochs(step), 6),
             "loss": logs["loss"],
@@ -94,6 +125,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             "words_per_second": round((self._exposure.words(step) - self._exposure.words(before)) / seconds, 1),
             "tokens_per_second": round((self._exposure.tokens(step) - self._exposure.tokens(before)) / seconds, 1),
             "flops": state.total_flos,
+            **{name: logs[key] for key, name in self._more.items() if key in logs},
         }
         logs["words"] = line["words"]  # for the reports that follow
         append_line(self._log, line)

@@ -7,32 +7,35 @@ import inspect
 
 from babyeval.errors import UsageError, raise_interrupt
 
-from .recipe import Recipe, Training
+from .recipe import AnyRecipe, Recipe, Updates
 
 # These follow the loss, which would make an interrupted training another one when it goes on.
 _FOLLOW_THE_LOSS = ("reduce_lr_on_plateau", "greedy")
 
 
-def check_recipe(recipe: Recipe) -> None:
+def check_recipe(recipe: AnyRecipe) -> None:
     """Refuses, before anything is computed, what would fail or be ignored in the middle of a training.
 
     Args:
         recipe: The recipe, valid as TOML and by itself.
 
     Raises:
-        UsageError: The schedule is unknown or lacks or does not take an option; the batch cannot be divided
-            among the devices; or the architecture does not take what `model.extra` says.
+        UsageError: The schedule is unknown or lacks or does not take an option; the attention does not compute in the
+            recipe's arithmetic; the batch cannot be divided among the devices; or the architecture does not take what
+            `model.extra` says.
     """
     from .model import empty_model
     from .schedule import divide_batch
 
-    training = recipe.pretrain
-    _check_schedule(training)
-    divide_batch(training.batch_size, training.micro_batch_size, training.devices or 1)
-    empty_model(recipe.model, recipe.tokenizer.vocab_size)
+    training = recipe.training
+    _check_schedule(training, recipe.section)
+    _check_attention(training, recipe.section)
+    divide_batch(training.batch_size, training.micro_batch_size, training.devices or 1, recipe.section)
+    if isinstance(recipe, Recipe):
+        empty_model(recipe.model, recipe.tokenizer.vocab_size)
 
 
-def _check_schedule(training: Training) -> None:
+def _check_schedule(training: Updates, section: str) -> None:
     from transformers import SchedulerType
     from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION
 
@@ -41,27 +44,36 @@ def _check_schedule(training: Training) -> None:
     if name in _FOLLOW_THE_LOSS:
         raise UsageError(
             f"The schedule '{name}' follows the loss, and here the learning rate depends on the update alone.",
-            where="pretrain.schedule",
+            where=f"{section}.schedule",
             hint=f"Choose one of {', '.join(names)}.",
         )
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         raise UsageError(
             f"Unknown schedule '{name}'" + (f" (did you mean '{near[0]}'?)." if near else "."),
-            where="pretrain.schedule",
+            where=f"{section}.schedule",
             hint=f"Choose one of {', '.join(names)}.",
         )
     taken = inspect.signature(TYPE_TO_SCHEDULER_FUNCTION[SchedulerType(name)]).parameters
     if training.warmup_steps and "num_warmup_steps" not in taken:
         raise UsageError(
             f"The schedule '{name}' has no warm-up, so warmup_steps = {training.warmup_steps} would be ignored.",
-            where="pretrain.warmup_steps",
+            where=f"{section}.warmup_steps",
             hint="Set it to 0" + (", or choose constant_with_warmup." if name == "constant" else "."),
         )
-    _check_options(training)
+    _check_options(training, section)
 
 
-def _check_options(training: Training) -> None:
+def _check_attention(training: Updates, section: str) -> None:
+    if training.attention == "flash_attention_2" and training.dtype == "float32" and training.zero_config is None:
+        raise UsageError(
+            "FlashAttention computes in 16 bits, and the recipe in float32.",
+            where=f"{section}.attention",
+            hint=f"Add --set {section}.dtype=bfloat16, or choose auto, sdpa or eager.",
+        )
+
+
+def _check_options(training: Updates, section: str) -> None:
     """Makes the schedule once, as the trainer will."""
     import torch
     from transformers import get_scheduler
@@ -81,6 +93,6 @@ def _check_options(training: Training) -> None:
         reason = " ".join(str(error).split()).rstrip(".")
         raise UsageError(
             f"The schedule '{training.schedule}' cannot be made with these options: {reason}.",
-            where="pretrain.schedule_options",
+            where=f"{section}.schedule_options",
             hint="The documentation of transformers lists what get_scheduler passes on to each schedule.",
         ) from error

@@ -22,7 +22,7 @@ from typing import Any
 from babyeval.errors import MissingError, UsageError, raise_interrupt
 from babyeval.quiet import quiet_deepspeed
 
-from .recipe import Recipe, Training
+from .recipe import AnyRecipe, Updates
 
 # The others wait so long for what one process does alone: a large corpus, tasks at a checkpoint.
 _PATIENCE = timedelta(hours=6)
@@ -73,7 +73,7 @@ class Devices:
         return cls(*numbers)
 
 
-def require_devices(recipe: Recipe, environment: Mapping[str, str] | None = None) -> Devices:
+def require_devices(recipe: AnyRecipe, environment: Mapping[str, str] | None = None) -> Devices:
     """Finds out which process this is, and that there are as many processes, GPUs and libraries as the recipe needs.
 
     Args:
@@ -84,14 +84,14 @@ def require_devices(recipe: Recipe, environment: Mapping[str, str] | None = None
         UsageError: Fewer or more processes run than the recipe asks for, or more than the machine has GPUs.
         MissingError: The recipe asks for DeepSpeed, which is not there.
     """
-    training = recipe.pretrain
+    training = recipe.training
     devices = Devices.of(os.environ if environment is None else environment)
     if training.devices is not None and training.devices != devices.world_size:
         raise UsageError(
             f"The recipe asks for {_processes(training.devices)}, and {_processes(devices.world_size)} started.",
-            where="pretrain.devices",
+            where=f"{recipe.section}.devices",
             hint=f"Start with 'torchrun --nproc-per-node {training.devices} -m babyeval train ...', "
-            f"or add --set pretrain.devices={devices.world_size}; the batch stays the same.",
+            f"or add --set {recipe.section}.devices={devices.world_size}; the batch stays the same.",
         )
     _require_gpu(devices)
     if zero_settings(training) is not None:
@@ -135,7 +135,7 @@ def _require_deepspeed() -> None:
         ) from error
 
 
-def zero_settings(training: Training) -> dict[str, Any] | None:
+def zero_settings(training: Updates) -> dict[str, Any] | None:
     """The configuration for ``TrainingArguments(deepspeed=...)``; None for plain PyTorch.
 
     In bfloat16 it asks for autocast, as plain PyTorch does it: weights, gradients and their sums over devices stay
@@ -145,7 +145,7 @@ def zero_settings(training: Training) -> dict[str, Any] | None:
         UsageError: The recipe's own configuration cannot be read, or decides what the recipe decides.
 
     Example:
-        >>> zero_settings(Training(learning_rate=1e-3, zero=2))["zero_optimization"]["stage"]
+        >>> zero_settings(Updates(learning_rate=1e-3, zero=2))["zero_optimization"]["stage"]
         2
     """
     if training.zero_config is not None:
@@ -202,16 +202,15 @@ def require_same_number(state: Path, devices: Devices) -> None:
 
 
 @contextlib.contextmanager
-def connected(recipe: Recipe) -> Iterator[Devices]:
+def connected(recipe: AnyRecipe) -> Iterator[Devices]:
     """Joins the processes, so that the block can wait (`main_first`) and train; within it standard output is standard error.
 
     Raises:
         UsageError, MissingError: As `require_devices`, before anything is joined.
     """
     quiet_deepspeed()  # accelerate imports it wherever it is installed
-    quiet_deepspeed()
     devices = require_devices(recipe)
-    zero = zero_settings(recipe.pretrain) is not None
+    zero = any(zero_settings(one.training) is not None for one in recipe.lineage)
     with contextlib.ExitStack() as stack:
         if devices.world_size > 1 or zero:
             # Libraries print what they compile, and warn once per update of how they call each other.

@@ -14,7 +14,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from babyeval.errors import ModelError
 
-from .recipe import Recipe
+from .recipe import AnyRecipe
 from .saving import seal_state, state_draft, state_folder, writing
 from .schedule import BatchShape, Schedule
 
@@ -34,30 +34,38 @@ class LanguageTrainer(Trainer):  # type: ignore[misc]
         states: Folder of the states to go on from.
         callbacks: What happens besides.
         causal: Whether the model predicts the next token, and not masked ones.
+        library: What a trainer of another library between this one and `Trainer` takes besides.
 
     Attributes:
+        section: The recipe's section that says how to train.
         milestone: Called by all processes, with the update's number, where anything is to be kept or measured.
     """
+
+    section = "pretrain"
 
     def __init__(
         self,
         model: nn.Module,
         stream: Any,
-        collate: Callable[[list[Any]], dict[str, Tensor]],
+        collate: Callable[[list[Any]], dict[str, Tensor]] | None,
         *,
         settings: TrainingArguments,
         schedule: Schedule,
         states: Path,
         callbacks: list[TrainerCallback],
         causal: bool = True,
+        **library: Any,
     ) -> None:
         settings._n_gpu = min(settings.n_gpu, 1)  # several devices take several processes
         self._draft: Path | None = None
         self._flops_per_token = flops_per_token(model)
         config: Any = model.config
         cache = getattr(config, "use_cache", None)
-        loss = None if causal else summed_loss
-        super().__init__(*(model, settings, collate, stream), compute_loss_func=loss, callbacks=callbacks)
+        if not causal:
+            library["compute_loss_func"] = summed_loss
+        super().__init__(
+            model=model, args=settings, data_collator=collate, train_dataset=stream, callbacks=callbacks, **library
+        )  # fmt: skip
         config.use_cache = cache  # training makes none, but whoever generates with the checkpoint wants one
         self.remove_callback(PrinterCallback)
         self.schedule, self.states = schedule, states
@@ -92,8 +100,8 @@ class LanguageTrainer(Trainer):  # type: ignore[misc]
             raise ModelError(
                 f"The training has diverged: loss or gradient is not a finite number any more, by update {self.state.global_step:,}.",
                 where=str(self.states.parent),
-                hint="What was kept before is good. Lower pretrain.learning_rate, warm up longer (pretrain.warmup_steps) or clip "
-                "the gradient (pretrain.clip), under another condition's name or with another --out.",
+                hint="What was kept before is good. Lower learning_rate, warm up longer (warmup_steps) or clip the gradient (clip) "
+                f"in the section {self.section}, under another condition's name or with another --out.",
             )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -149,7 +157,8 @@ def summed_loss(outputs: Any, labels: Tensor, num_items_in_batch: Any = 1) -> Te
         num_items_in_batch: Predicted tokens of the update.
     """
     logits = outputs.logits.flatten(0, 1).float()
-    return nn.functional.cross_entropy(logits, labels.flatten(), reduction="sum") / num_items_in_batch
+    loss: Tensor = nn.functional.cross_entropy(logits, labels.flatten(), reduction="sum") / num_items_in_batch
+    return loss
 
 
 def flops_per_token(model: nn.Module) -> Callable[[int], int]:
@@ -169,7 +178,27 @@ def flops_per_token(model: nn.Module) -> Callable[[int], int]:
     return lambda length: 6 * weights + attention * length
 
 
-def training_settings(recipe: Recipe, states: Path, shape: BatchShape, updates: int, deepspeed: dict[str, Any] | None) -> Any:
+def release(trainer: LanguageTrainer) -> None:
+    """Frees what a trainer that has ended holds, so that this process can train again."""
+    from accelerate.state import AcceleratorState
+
+    trainer.accelerator.free_memory()
+    if trainer.is_deepspeed_enabled:
+        from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+        unset_hf_deepspeed_config()
+    AcceleratorState._reset_state()
+
+
+def training_settings(
+    recipe: AnyRecipe,
+    states: Path,
+    shape: BatchShape,
+    updates: int,
+    deepspeed: dict[str, Any] | None,
+    kind: type[TrainingArguments] = TrainingArguments,
+    **more: Any,
+) -> Any:
     """The library's settings: what it would log, report and save by itself is switched off.
 
     Args:
@@ -178,10 +207,12 @@ def training_settings(recipe: Recipe, states: Path, shape: BatchShape, updates: 
         shape: How the batch is divided.
         updates: Of the whole training.
         deepspeed: DeepSpeed's configuration; None for plain PyTorch.
+        kind: Their class.
+        more: Settings of that class.
     """
-    training, gpu = recipe.pretrain, torch.cuda.is_available()
+    training, gpu = recipe.training, torch.cuda.is_available()
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return TrainingArguments(
+    return kind(
         output_dir=str(states),
         max_steps=updates,
         per_device_train_batch_size=shape.micro,
@@ -214,4 +245,5 @@ def training_settings(recipe: Recipe, states: Path, shape: BatchShape, updates: 
         remove_unused_columns=False,
         dataloader_pin_memory=gpu,
         dataloader_num_workers=2 if gpu else 0,
+        **more,
     )

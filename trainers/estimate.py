@@ -13,7 +13,7 @@ from babyeval.errors import UsageError
 
 from .memory import Memory, memory_of
 from .model import parameter_count
-from .recipe import Recipe
+from .recipe import AnyRecipe, Recipe, TuningRecipe
 from .schedule import divide_batch, plan_checkpoints
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Estimate(BaseModel):
         architecture: The recipe's.
         parameters: Trainable ones, exact.
         vocab_size: Tokens of the tokenizer.
-        sequence_length: Tokens of a packed sequence.
+        sequence_length: Tokens of a packed sequence; of a tuning, the most tokens of a row.
         batch_size: Sequences of an update.
         batch_tokens: Tokens of an update.
         epochs: Passes over the training part.
@@ -39,7 +39,7 @@ class Estimate(BaseModel):
         train_words: Words of the training part.
         valid_words: Words of the validation part.
         tokens: Tokens of the training part, special ones included.
-        sequences: Packed sequences of the training part.
+        sequences: Packed sequences, or rows, of the training part.
         updates: Of the whole training.
         words_seen: Words of all epochs.
         checkpoints: Names of what will be kept, ``final`` included.
@@ -54,11 +54,11 @@ class Estimate(BaseModel):
     condition: str
     seed: int
     architecture: str
-    parameters: int
-    vocab_size: int
-    sequence_length: int
+    parameters: int | None
+    vocab_size: int | None
+    sequence_length: int | None
     batch_size: int
-    batch_tokens: int
+    batch_tokens: int | None
     epochs: int
     budget_words: int | None
     train_words: int | None = None
@@ -96,7 +96,7 @@ class Counts:
     missing: str = ""
 
 
-def estimate(recipe: Recipe, out: Path) -> Estimate:
+def estimate(recipe: AnyRecipe, out: Path) -> Estimate:
     """Works out what a recipe's training comes to; builds nothing and needs no corpus.
 
     Args:
@@ -110,6 +110,11 @@ def estimate(recipe: Recipe, out: Path) -> Estimate:
     from .checks import check_recipe
 
     check_recipe(recipe)
+    if isinstance(recipe, TuningRecipe):
+        from .instruct.plan import estimate_tuning
+
+        return estimate_tuning(recipe, out)
+    assert isinstance(recipe, Recipe)
     counts = count(recipe, out)
     names, remarks = _checkpoints(recipe, counts)
     known = {name: getattr(counts, name) for name in ("train_words", "valid_words", "tokens", "sequences", "updates")}
@@ -129,7 +134,7 @@ def estimate(recipe: Recipe, out: Path) -> Estimate:
         budget_words=recipe.data.words,
         **known,
         unknown={name: counts.missing for name, value in known.items() if value is None},
-        memory=_memories(recipe, parameters),
+        memory=memories(recipe, parameters),
         remarks=(*_remarks(recipe, counts), *remarks),
     )
 
@@ -203,7 +208,7 @@ def _remarks(recipe: Recipe, counts: Counts) -> list[str]:
     return said
 
 
-def _memories(recipe: Recipe, parameters: int) -> tuple[Memory, ...]:
+def memories(recipe: Recipe, parameters: int) -> tuple[Memory, ...]:
     """All stages with the recipe's number of devices, or with each of the usual ones that divides its batch."""
     found = []
     for devices in (recipe.pretrain.devices,) if recipe.pretrain.devices else _DEVICES:

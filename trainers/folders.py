@@ -15,7 +15,7 @@ from typing import Any
 from babyeval.errors import disk_error
 from babyeval.models.naming import folder_name
 
-from .recipe import Recipe
+from .recipe import AnyRecipe
 
 MANIFEST_FILE = "manifest.json"
 
@@ -42,17 +42,21 @@ def data_folder(out: Path, kind: str, key: str) -> Path:
     return out / "_data" / f"{kind}-{key[:12]}"
 
 
-def run_folder(out: Path, recipe: Recipe) -> Path:
+def run_folder(out: Path, recipe: AnyRecipe) -> Path:
     """Where a recipe's training writes: ``<out>/<condition>/seed_<k>``, the condition percent-encoded."""
     name = folder_name(recipe.condition)
     return out / (f"%5F{name[1:]}" if name.startswith("_") else name) / f"seed_{recipe.seed}"  # _data is no condition
 
 
 @contextlib.contextmanager
-def built(folder: Path) -> Iterator[Path]:
+def built(folder: Path, *, keep: bool = False) -> Iterator[Path]:
     """Gives an empty folder to build in, which takes the place of ``folder`` only when the block ends without an error.
 
     Two processes may build the same folder: each has its own draft, and the one that ends last is kept.
+
+    Args:
+        folder: What is built.
+        keep: The one that ended first is kept instead, since others may be reading it already.
 
     Raises:
         MissingError: The disk is full, or the place may not be written.
@@ -75,11 +79,20 @@ def built(folder: Path) -> Iterator[Path]:
             if path.is_file():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
-        _replace(draft, folder)
+        (_put if keep else _replace)(draft, folder)
     except OSError as error:
         raise disk_error(error, str(folder)) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _put(draft: Path, folder: Path) -> None:
+    """Renames, unless another process was faster."""
+    try:
+        draft.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
 
 
 def _replace(draft: Path, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,13 +58,16 @@ def cut_back(path: Path, step: int) -> None:
         raise disk_error(error, str(path)) from error
 
 
-def draw(lines: list[dict[str, Any]], path: Path, title: str) -> None:
+def draw(lines: list[dict[str, Any]], path: Path, title: str, unit: str = "token") -> None:
     """Draws training loss, and validation loss of each domain, over words seen; nothing if there is nothing to draw.
+
+    A dotted line stands where a stage of a tuning begins.
 
     Args:
         lines: Of the log.
         path: Where to (SVG).
         title: Above the figure.
+        unit: What losses are means over.
 
     Raises:
         MissingError: The file cannot be written.
@@ -86,7 +90,7 @@ def draw(lines: list[dict[str, Any]], path: Path, title: str) -> None:
         if max(line["words"] for line in lines) > 20 * min(line["words"] for line in lines):
             axes.set_xscale("log")  # most of what is learned, is learned early
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(round(value))))
-        axes.set(xlabel="words seen", ylabel="loss (nats per token)", title=title)
+        axes.set(xlabel="words seen", ylabel=f"loss (nats per {unit})", title=title)
         axes.legend(frameon=True)
         save_figure(figure, path, "svg")
 
@@ -98,6 +102,10 @@ def _draw_losses(axes: Axes, lines: list[dict[str, Any]]) -> None:
     domains = list(dict.fromkeys(name for line in lines for name in line.get("validation", {})))
     if training:
         axes.plot(*zip(*training, strict=True), color="0.6", linewidth=1, label="training")
+    for before, after in pairwise(line for line in lines if "stage" in line):
+        if before["stage"] != after["stage"]:
+            axes.axvline(before["words"], color="0.3", linestyle=":", linewidth=1)
+            axes.annotate(after["stage"], (before["words"], 1), (3, -10), ("data", "axes fraction"), "offset points", fontsize=8)
     for domain, color in zip(domains, sns.color_palette("colorblind", len(domains)), strict=True):
         points = [(line["words"], line["validation"][domain]["loss"]) for line in lines if domain in line.get("validation", {})]
         axes.plot(*zip(*points, strict=True), color=color, marker="o", markersize=4, label=f"validation, {domain}")

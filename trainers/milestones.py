@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,10 @@ from babyeval.progress import Reporter
 
 from .callbacks import Exposure
 from .history import FIGURE_FILE, LOG_FILE, append_line, draw, read_lines
-from .recipe import Recipe
+from .recipe import AnyRecipe
 from .saving import TrainingFacts, save_checkpoint
 from .schedule import Schedule
-from .validate import DomainLoss, ValidationSet, as_log, in_words, validate
+from .validate import DomainLoss, as_log, in_words, validate
 
 if TYPE_CHECKING:
     from .engine import LanguageTrainer
@@ -32,14 +32,16 @@ class Origin:
     """Where a training comes from.
 
     Attributes:
-        corpus: Digest of the corpus.
+        corpus: Digest of the corpus, or of the sets of a tuning together.
         tokenizer: Digest of the tokenizer's file.
         parent: Digest of the checkpoint from which it goes on.
+        sets: Digest of each set of a tuning.
     """
 
     corpus: str
     tokenizer: str
     parent: str | None = None
+    sets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -55,20 +57,22 @@ class Milestones:
         schedule: Which checkpoints are kept.
         exposure: What has been seen.
         origin: Where it comes from.
-        sets: The validation part.
+        sets: The validation part, by domain or set: `ValidationSet` unless `measure` takes others.
         reporter: Where it speaks.
+        measure: Measures the validation part; None: the loss of its tokens.
         kept: Names of the checkpoints written so far.
         losses: Of the last validation.
     """
 
-    recipe: Recipe
+    recipe: AnyRecipe
     folder: Path
     tokenizer: Path
     schedule: Schedule
     exposure: Exposure
     origin: Origin
-    sets: Mapping[str, ValidationSet]
+    sets: Mapping[str, Any]
     reporter: Reporter
+    measure: Callable[[Any], dict[str, DomainLoss]] | None = None
     kept: list[str] = field(default_factory=list)
     losses: dict[str, DomainLoss] = field(default_factory=dict)
     _validated: int = -1
@@ -77,6 +81,10 @@ class Milestones:
         """Whether anything is to be done after this update."""
         ends = step == self.schedule.updates
         return ends or bool(self.schedule.at.get(step)) or self._validation_due(step) or self.schedule.state_at(step)
+
+    def begin(self, trainer: LanguageTrainer) -> None:
+        """Validates the weights to begin with, so that what training does to them can be seen."""
+        self._validate(trainer, 0)
 
     def reach(self, trainer: LanguageTrainer, step: int) -> None:
         """Does what is due after an update."""
@@ -87,15 +95,15 @@ class Milestones:
             self._keep(trainer, step, name)
         self._evaluate(trainer, step, names)
 
-    def finish(self, trainer: LanguageTrainer, step: int) -> None:
+    def finish(self, trainer: LanguageTrainer, step: int, name: str = FINAL) -> None:
         """Validates the final weights, draws the figure, and keeps the weights: that they are there means all is done."""
         trainer.require_finite()
         self._validate(trainer, step)
         if trainer.is_world_process_zero():
             title = f"{self.recipe.condition}, seed {self.recipe.seed}"
-            draw(read_lines(self.folder / LOG_FILE), self.folder / FIGURE_FILE, title)
-        self._keep(trainer, step, FINAL)
-        self._evaluate(trainer, step, (FINAL,))
+            draw(read_lines(self.folder / LOG_FILE), self.folder / FIGURE_FILE, title, "pair" if self.measure else "token")
+        self._keep(trainer, step, name)
+        self._evaluate(trainer, step, (name,))
 
     def _validation_due(self, step: int) -> bool:
         every = self.recipe.logging.valid_steps
@@ -109,17 +117,18 @@ class Milestones:
         """
         if step == self._validated or not self.sets:
             return
-        self.losses, self._validated = validate(trainer, self.sets, self.recipe.model.causal), step
+        self.losses = self.measure(trainer) if self.measure else validate(trainer, self.sets, self.recipe.causal)
+        self._validated = step
         wrong = [name for name, loss in self.losses.items() if not math.isfinite(loss.loss)]
         if wrong:
             raise ModelError(
-                f"The weights after update {step:,} give no finite loss on the validation part ({', '.join(wrong)}).",
+                f"The weights after update {self.exposure.updates_before + step:,} give no finite loss on the validation part ({', '.join(wrong)}).",
                 where=str(self.folder),
-                hint="They are not kept; what was kept before is good. Lower pretrain.learning_rate, or warm up longer.",
+                hint=f"They are not kept; what was kept before is good. Lower {self.recipe.section}.learning_rate, or warm up longer.",
             )
         words = self.exposure.words_seen(step)
         if trainer.is_world_process_zero():
-            append_line(self.folder / LOG_FILE, {"step": step, "words": words, "validation": as_log(self.losses)})
+            append_line(self.folder / LOG_FILE, {**self.exposure.place(step), "validation": as_log(self.losses)})
             self.reporter.note(f"{words:,} words: {in_words(self.losses)}")
 
     def _keep(self, trainer: LanguageTrainer, step: int, name: str) -> None:
@@ -135,11 +144,13 @@ class Milestones:
             condition=self.recipe.condition,
             seed=self.recipe.seed,
             words_seen=self.exposure.words_seen(step),
+            words_tuned=self.exposure.words_tuned(step),
             tokens_seen=self.exposure.tokens(step),
-            step=step,
+            step=self.exposure.updates_before + step,
             parent_digest=self.origin.parent,
             corpus_digest=self.origin.corpus,
             tokenizer_digest=self.origin.tokenizer,
+            set_digests=dict(self.origin.sets),
             recipe=self.recipe.as_json(),
             validation=as_log(self.losses) if step == self._validated else {},
         )
@@ -152,7 +163,7 @@ class Milestones:
             for name in names:
                 with _same_random_numbers():
                     values = self._results(name)
-                line = {"step": step, "words": self.exposure.words_seen(step), "checkpoint": name, "results": values}
+                line = {**self.exposure.place(step), "checkpoint": name, "results": values}
                 append_line(self.folder / LOG_FILE, line)
         trainer.accelerator.wait_for_everyone()
 

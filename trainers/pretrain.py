@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from babyeval.errors import MemoryMissing, UsageError
 from babyeval.models.naming import counted
 from babyeval.progress import Reporter
 
-from .recipe import Recipe
+from .recipe import AnyRecipe, Recipe
 from .saving import clean_states
 from .schedule import BatchShape, plan_checkpoints
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .validate import DomainLoss, ValidationSet
 
 STATES = "state"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ def pretrain(job: Job, reporter: Reporter) -> Outcome:
     from transformers import set_seed
 
     from .callbacks import Due, Progress, no_bars_of_the_library
+    from .engine import release
     from .stream import TrainStream
 
     recipe, batch = job.recipe, job.shape.size
@@ -140,10 +142,11 @@ def pretrain(job: Job, reporter: Reporter) -> Outcome:
     with no_bars_of_the_library(), bar as advance:
         main = [lambda log: Progress(exposure, advance, log)]
         trainer = _trainer(job, model, stream, milestones, [Due(milestones.due)], main)
-        _run(trainer, job)
+        guarded(lambda: trainer.train(resume_from_checkpoint=None if job.state is None else str(job.state)), recipe, job.shape)
         milestones.finish(trainer, updates)
     if trainer.is_world_process_zero():
         shutil.rmtree(job.states, ignore_errors=True)
+    release(trainer)
     return Outcome(
         steps=updates,
         words_seen=exposure.words_seen(updates),
@@ -167,7 +170,14 @@ def make_model(job: Job) -> Any:
     recipe = job.recipe
     tokenizer = load_tokenizer(job.tokenizer)
     model = new_model(recipe, tokenizer) if job.parent is None else _parents_model(recipe, job.parent)
-    if recipe.pretrain.gradient_checkpointing:
+    return prepare_model(model, recipe)
+
+
+def prepare_model(model: Any, recipe: AnyRecipe) -> Any:
+    """Switches on what the recipe asks of the model itself: an attention, and computing activations twice."""
+    if recipe.training.attention != "auto":
+        model.set_attn_implementation(recipe.training.attention)
+    if recipe.training.gradient_checkpointing:
         options = {"use_reentrant": False}
         if hasattr(model, "activation_checkpointing_enable"):  # its name since transformers 5.20
             model.activation_checkpointing_enable(activation_checkpointing_kwargs=options)
@@ -195,10 +205,7 @@ def _parents_model(recipe: Recipe, parent: Checkpoint) -> Any:
             where=str(recipe.parent),
             hint="Give [model] the parent's values, or begin with fresh weights by leaving 'parent' out.",
         )
-    model = load_as(AutoModelForCausalLM if recipe.model.causal else AutoModelForMaskedLM, parent)
-    if recipe.pretrain.attention != "auto":
-        model.set_attn_implementation(recipe.pretrain.attention)
-    return model
+    return load_as(AutoModelForCausalLM if recipe.model.causal else AutoModelForMaskedLM, parent)
 
 
 def _exposure(job: Job, stream: Any) -> Exposure:
@@ -269,22 +276,27 @@ def _trainer(
     return trainer
 
 
-def _run(trainer: LanguageTrainer, job: Job) -> None:
+def guarded(train: Callable[[], T], recipe: AnyRecipe, shape: BatchShape) -> T:
+    """Does what needs much memory, and says in words that it has run out.
+
+    Raises:
+        MemoryMissing: It has.
+    """
     import torch
 
     from babyeval.scoring.batching import out_of_memory
 
     try:
-        trainer.train(resume_from_checkpoint=None if job.state is None else str(job.state))
+        return train()
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
+        section = recipe.section
         raise MemoryMissing(
-            f"Training on {counted(job.shape.micro, 'sequence')} of {job.recipe.sequence_length} tokens at once does not fit "
-            "into memory.",
-            where="pretrain.micro_batch_size",
-            hint=f"Take a smaller one (--set pretrain.micro_batch_size={max(1, job.shape.micro // 2)}), which changes nothing "
-            "else, under another condition's name or with another --out; or pretrain.gradient_checkpointing=true.",
+            f"Training on {counted(shape.micro, 'sequence')} at once does not fit into memory.",
+            where=f"{section}.micro_batch_size",
+            hint=f"Take a smaller one (--set {section}.micro_batch_size={max(1, shape.micro // 2)}), which changes nothing "
+            f"else, under another condition's name or with another --out; or {section}.gradient_checkpointing=true.",
         ) from error
 
 

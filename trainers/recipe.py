@@ -4,260 +4,47 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
 from babyeval.card import explain_validation, first_problem
 from babyeval.errors import MissingError, UsageError
 
-Form = Literal["auto", "titled", "turns", "lines"]
+from .instruct.spec import SetSpec
+from .sections import (
+    Checkpoints,
+    Clean,
+    Data,
+    Evaluate,
+    Form,
+    Logging,
+    ModelSpec,
+    Preference,
+    Section,
+    TokenizerSpec,
+    Training,
+    Tuning,
+    Updates,
+)
+
+__all__ = [
+    "AnyRecipe", "Checkpoints", "Clean", "Data", "Evaluate", "Form", "Logging", "ModelSpec", "Preference", "Recipe",
+    "TokenizerSpec", "Training", "Tuning", "TuningRecipe", "Updates", "differences", "load_recipe", "shipped_recipes",
+]  # fmt: skip
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-
-class Clean(_Section):
-    """Cleaning rules (recipes.md, section 1); each can be switched off, and each counts what it removed.
-
-    Attributes:
-        special_characters: Remove control characters, byte-order marks, markup left over and other signs that are no text.
-        licence: Cut the licence texts that Project Gutenberg puts around its books.
-        min_words: Drop entries (lines, turns) of fewer words; 0 keeps all.
-        join_turns: Join consecutive turns of one speaker.
-        duplicates: Drop documents whose text has been seen before, in any domain.
-    """
-
-    special_characters: bool = True
-    licence: bool = True
-    min_words: int = Field(default=3, ge=0)
-    join_turns: bool = True
-    duplicates: bool = True
-
-
-class Data(_Section):
-    """The corpus: where it lies and what is taken of it.
-
-    Attributes:
-        corpus: Folder with one file per domain (``.txt``, ``.train`` and the like, also ``.xz``, ``.gz``, ``.zst``).
-        include: Globs of the files that are taken; without any, all text files except those named dev, valid or test.
-        forms: How a domain's file is written, where looking at it misleads: ``{childes = "turns"}``.
-        words: The budget in words (divided by white space, after cleaning, training and validation together); None: all.
-        over: What happens if the corpus holds more: ``refuse``, or ``sample`` documents of each domain in proportion.
-        valid_share: The part of each domain's words that is kept for validation.
-        section_words: Longer documents are cut into sections of about so many words; 0 keeps them whole.
-        split_seed: Decides which documents are kept for validation, and which are sampled; the same for all seeds of a study.
-        clean: The cleaning rules.
-    """
-
-    corpus: Path | None = None
-    include: tuple[str, ...] = ()
-    forms: dict[str, Form] = Field(default_factory=dict)
-    words: int | None = Field(default=None, ge=1)
-    over: Literal["refuse", "sample"] = "refuse"
-    valid_share: float = Field(default=0.1, gt=0, lt=1)
-    section_words: int = Field(default=1000, ge=0)
-    split_seed: int = 0
-    clean: Clean = Clean()
-
-
-class TokenizerSpec(_Section):
-    """The tokenizer that is trained.
-
-    Attributes:
-        kind: Byte-level BPE, WordPiece or Unigram.
-        vocab_size: Tokens in all, special ones included.
-        lowercase: Fold case first (WordPiece and Unigram only).
-        bos: A causal model's documents begin with a BOS token, which the tokenizer also puts before every text.
-        eos: A causal model's documents end with an EOS token, which only training appends (D10).
-        min_frequency: A pair or word seen less often makes no token.
-        on: Text it is trained on: the training part, or all of the corpus.
-        chat_template: A shipped template's name, or a path to a Jinja file; saved with the tokenizer.
-    """
-
-    kind: Literal["bpe", "wordpiece", "unigram"] = "bpe"
-    vocab_size: int = Field(default=16_384, ge=300)
-    lowercase: bool = False
-    bos: bool = True
-    eos: bool = True
-    min_frequency: int = Field(default=2, ge=1)
-    on: Literal["train", "all"] = "train"
-    chat_template: str = "plain"
-
-    @model_validator(mode="after")
-    def _possible(self) -> TokenizerSpec:
-        if self.kind == "bpe" and self.lowercase:
-            raise ValueError("byte-level BPE keeps case: lowercase is for wordpiece and unigram")
-        return self
-
-
-class ModelSpec(_Section):
-    """The model's shape; whatever else its ``transformers`` configuration knows may stand in ``extra``.
-
-    Attributes:
-        architecture: ``llama`` and ``gpt2`` are causal, ``bert`` and ``roberta`` masked.
-        hidden_size: Width.
-        layers: Number of layers.
-        heads: Attention heads.
-        intermediate_size: Width of the feed-forward part; 4 times `hidden_size` if not given.
-        max_length: The most tokens that the model takes at once.
-        tie_embeddings: Share the weights of input and output embeddings.
-        dropout: Of embeddings, attention and residuals where the architecture has it.
-        extra: Further keys of the architecture's configuration.
-    """
-
-    architecture: Literal["llama", "gpt2", "bert", "roberta"] = "llama"
-    hidden_size: int = Field(ge=1)
-    layers: int = Field(ge=1)
-    heads: int = Field(ge=1)
-    intermediate_size: int | None = Field(default=None, ge=1)
-    max_length: int = Field(ge=8)
-    tie_embeddings: bool = False
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    extra: dict[str, Any] = Field(default_factory=dict)
-
-    @property
-    def causal(self) -> bool:
-        """Whether it predicts the next token, and not masked ones."""
-        return self.architecture in ("llama", "gpt2")
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> ModelSpec:
-        if self.hidden_size % self.heads:
-            raise ValueError(f"hidden_size {self.hidden_size} cannot be divided among {self.heads} heads")
-        return self
-
-
-class Training(_Section):
-    """How the model is trained; a batch is counted over all devices, so that their number changes nothing.
-
-    Attributes:
-        epochs: Passes over the training part.
-        max_steps: Stop after so many updates, whatever `epochs` says; the schedule is that of the shorter training.
-        batch_size: Sequences of one update, over all devices and accumulation steps.
-        micro_batch_size: Sequences of one forward pass on one device; None: the whole share of the device.
-        sequence_length: Tokens of a packed sequence; None: the model's `max_length`.
-        learning_rate: Highest learning rate.
-        schedule: A name that ``transformers.get_scheduler`` knows.
-        schedule_options: What that schedule takes besides, such as ``{num_cycles = 3}``.
-        warmup_steps: Updates in which the learning rate rises from 0.
-        weight_decay: Of weights that are no biases and no norms.
-        betas: Of AdamW.
-        epsilon: Of AdamW.
-        clip: Largest norm of the gradient; 0 does not clip.
-        mask_share: Tokens of a masked model that are asked about (80% hidden, 10% another, 10% as they are).
-        dtype: ``float32``, or ``bfloat16`` arithmetic over float32 weights.
-        gradient_checkpointing: Compute activations twice and keep few of them.
-        compile: Use ``torch.compile``.
-        attention: The attention that ``transformers`` uses; auto leaves it to the library.
-        devices: Processes that must run; None: as many as were started.
-        zero: DeepSpeed ZeRO stage; None: plain PyTorch, in one process or many.
-        zero_config: A DeepSpeed configuration of your own (JSON); `zero` then says nothing.
-    """
-
-    epochs: int = Field(default=1, ge=1)
-    max_steps: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=32, ge=1)
-    micro_batch_size: int | None = Field(default=None, ge=1)
-    sequence_length: int | None = Field(default=None, ge=8)
-    learning_rate: float = Field(gt=0, allow_inf_nan=False)
-    schedule: str = "linear"
-    schedule_options: dict[str, Any] = Field(default_factory=dict)
-    warmup_steps: int = Field(default=0, ge=0)
-    weight_decay: float = Field(default=0.0, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = Field(default=1e-8, gt=0)
-    clip: float = Field(default=1.0, ge=0)
-    mask_share: float = Field(default=0.15, gt=0, lt=1)
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    gradient_checkpointing: bool = False
-    compile: bool = False
-    attention: Literal["auto", "sdpa", "eager", "flash_attention_2", "flex_attention"] = "auto"
-    devices: int | None = Field(default=None, ge=1)
-    zero: Literal[0, 1, 2, 3] | None = None
-    zero_config: Path | None = None
-
-    @field_validator("betas")
-    @classmethod
-    def _shares(cls, betas: tuple[float, float]) -> tuple[float, float]:
-        if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError("both are from 0 to below 1")
-        return betas
-
-
-class Checkpoints(_Section):
-    """Which checkpoints are kept, and how often the state is saved from which an interrupted training goes on.
-
-    Attributes:
-        words: Words seen at which a checkpoint ``chck_<words>`` is kept: numbers, or ``babylm`` for the challenge's
-            (each million up to 10M, each ten up to 100M, each hundred up to 1B).
-        steps: Also keep ``step_<n>`` every so many updates; 0: none.
-        resume_steps: Updates between two states to go on from; 0: none.
-    """
-
-    words: tuple[int, ...] | Literal["babylm"] = ()
-    steps: int = Field(default=0, ge=0)
-    resume_steps: int = Field(default=500, ge=0)
-
-    @field_validator("words", mode="before")
-    @classmethod
-    def _named(cls, words: Any) -> Any:
-        if isinstance(words, str) and words != "babylm":
-            raise ValueError(f"numbers of words in brackets, or 'babylm', not '{words}'")
-        return words
-
-    @field_validator("words")
-    @classmethod
-    def _rising(cls, words: Any) -> Any:
-        if words != "babylm" and (any(w < 1 for w in words) or list(words) != sorted(set(words))):
-            raise ValueError("numbers of words from 1 on, each higher than the one before")
-        return words
-
-
-class Logging(_Section):
-    """What is written down while training.
-
-    Attributes:
-        steps: Updates between two lines of the log.
-        valid_steps: Updates between two validations; 0: at checkpoints and at the end only.
-        valid_words: The most words of each domain's validation part that a validation reads; None: all.
-        report_to: Where ``transformers`` reports besides: ``tensorboard``, ``wandb``, ``trackio`` ...; empty: nowhere.
-    """
-
-    steps: int = Field(default=10, ge=1)
-    valid_steps: int = Field(default=0, ge=0)
-    valid_words: int | None = Field(default=None, ge=1)
-    report_to: tuple[str, ...] = ("tensorboard",)
-
-
-class Evaluate(_Section):
-    """Tasks that are run on each checkpoint as soon as it is kept; none by default.
-
-    Attributes:
-        tasks: Task or group names.
-        split: ``full``, ``fast`` or ``mini``.
-        data_dir: Folder in the official layout.
-    """
-
-    tasks: tuple[str, ...] = ()
-    split: Literal["full", "fast", "mini"] = "fast"
-    data_dir: Path | None = None
-
-
-class Recipe(_Section):
-    """One condition of a study.
+class AnyRecipe(Section):
+    """What all recipes say: one condition of a study.
 
     Attributes:
         condition: The training condition's name, as comparisons show it.
         seed: Of initialisation, data order and masking.
         parent: Checkpoint from which training goes on, instead of fresh weights.
         data: The corpus.
-        tokenizer: The tokenizer.
-        model: The model's shape.
-        pretrain: How it is trained.
         checkpoints: Which checkpoints are kept.
         logging: What is written down.
         evaluate: Tasks that are run at checkpoints.
@@ -267,12 +54,52 @@ class Recipe(_Section):
     seed: int = Field(default=0, ge=0, le=2**32 - 1)  # NumPy takes no more
     parent: Path | None = None
     data: Data = Data()
-    tokenizer: TokenizerSpec = TokenizerSpec()
-    model: ModelSpec
-    pretrain: Training
     checkpoints: Checkpoints = Checkpoints()
     logging: Logging = Logging()
     evaluate: Evaluate = Evaluate()
+
+    @property
+    def section(self) -> Literal["pretrain", "instruct", "prefer"]:
+        """The section, and stage, that says how weights are updated."""
+        raise NotImplementedError
+
+    @property
+    def training(self) -> Updates:
+        """That section."""
+        raise NotImplementedError
+
+    @property
+    def causal(self) -> bool:
+        """Whether the model predicts the next token, and not masked ones."""
+        return True
+
+    @property
+    def root(self) -> Recipe | None:
+        """The recipe of the pre-training that all begins with; None if it begins with a checkpoint of other origin."""
+        return None
+
+    @property
+    def lineage(self) -> tuple[AnyRecipe, ...]:
+        """This recipe, the one whose training comes before, and so on."""
+        return (self,)
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole recipe, defaults included, as it is stored in checkpoints."""
+        return self.model_dump(mode="json")
+
+
+class Recipe(AnyRecipe):
+    """A model from raw text.
+
+    Attributes:
+        tokenizer: The tokenizer.
+        model: The model's shape.
+        pretrain: How it is trained.
+    """
+
+    tokenizer: TokenizerSpec = TokenizerSpec()
+    model: ModelSpec
+    pretrain: Training
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
@@ -288,9 +115,111 @@ class Recipe(_Section):
         """Tokens of a packed sequence."""
         return self.pretrain.sequence_length or self.model.max_length
 
-    def as_json(self) -> dict[str, Any]:
-        """The whole recipe, defaults included, as it is stored in checkpoints."""
-        return self.model_dump(mode="json")
+    @property
+    def section(self) -> Literal["pretrain", "instruct", "prefer"]:
+        return "pretrain"
+
+    @property
+    def training(self) -> Training:
+        return self.pretrain
+
+    @property
+    def causal(self) -> bool:
+        return self.model.causal
+
+    @property
+    def root(self) -> Recipe:
+        return self
+
+
+class TuningRecipe(AnyRecipe):
+    """A model that goes on from another on instructions or preferences; it needs `base` or `parent`.
+
+    Attributes:
+        base: Recipe of the training that comes before, as a shipped name or a path. Its result is the parent, and is
+            made if it is not there; its `seed`, `data`, `logging` and `sets` hold here too, key by key, unless said
+            otherwise.
+        sets: The sets, by name.
+        instruct: How it is tuned on replies.
+        prefer: How it is tuned on preferences.
+    """
+
+    condition: str = Field(min_length=1, max_length=100)
+    base: str | None = None
+    sets: dict[str, SetSpec]
+    instruct: Tuning | None = None
+    prefer: Preference | None = None
+    _before: Recipe | TuningRecipe | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TuningRecipe:
+        if self.instruct is not None and self.prefer is not None:
+            raise ValueError(
+                "instruct and prefer are two trainings: give the second one a recipe of its own, with this one as base"
+            )
+        if self.instruct is None and self.prefer is None:
+            raise ValueError("a recipe with base or sets needs a section instruct or prefer")
+        if self.base is None and self.parent is None:
+            raise ValueError("base (a recipe) or parent (a checkpoint) is needed: what is tuned?")
+        if self.instruct is not None:
+            self.instruct.curriculum.require_known(self.sets)
+        if self.prefer is not None and (unknown := [name for name in self.prefer.sets if name not in self.sets]):
+            raise ValueError(f"prefer.sets names '{unknown[0]}', which sets does not describe ({', '.join(self.sets) or 'none'})")
+        return self
+
+    @property
+    def section(self) -> Literal["pretrain", "instruct", "prefer"]:
+        return "instruct" if self.instruct is not None else "prefer"
+
+    @property
+    def training(self) -> Tuning | Preference:
+        return self.tuning if self.instruct is not None else self.preference
+
+    @property
+    def tuning(self) -> Tuning:
+        """The section `instruct`.
+
+        Raises:
+            UsageError: The recipe has none.
+        """
+        if self.instruct is None:
+            raise UsageError(
+                f"The recipe of '{self.condition}' has no section instruct.", hint="'babyeval train prefer' runs it."
+            )
+        return self.instruct
+
+    @property
+    def preference(self) -> Preference:
+        """The section `prefer`.
+
+        Raises:
+            UsageError: The recipe has none.
+        """
+        if self.prefer is None:
+            raise UsageError(
+                f"The recipe of '{self.condition}' has no section prefer.", hint="'babyeval train instruct' runs it."
+            )
+        return self.prefer
+
+    @property
+    def before(self) -> Recipe | TuningRecipe | None:
+        """The recipe of the training that comes before, with this one's seed and corpus; None without `base`."""
+        return self._before
+
+    @property
+    def root(self) -> Recipe | None:
+        return None if self._before is None else self._before.root
+
+    @property
+    def lineage(self) -> tuple[AnyRecipe, ...]:
+        return (self,) if self._before is None else (self, *self._before.lineage)
+
+    @property
+    def set_names(self) -> tuple[str, ...]:
+        """The sets that are trained on, each once, in their order."""
+        if self.instruct is None:
+            return self.preference.sets
+        return tuple(dict.fromkeys(name for stage in self.instruct.curriculum.stages for name in stage))
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -299,12 +228,13 @@ def shipped_recipes() -> dict[str, Path]:
     return {Path(str(file)).stem: Path(str(file)) for file in sorted(folder.iterdir(), key=str) if str(file).endswith(".toml")}
 
 
-def load_recipe(name: str, overrides: tuple[str, ...] = ()) -> Recipe:
+def load_recipe(name: str, overrides: tuple[str, ...] = ()) -> Recipe | TuningRecipe:
     """Reads a recipe and applies what the command sets.
 
     Args:
         name: Path of a TOML file, or the name of a shipped recipe.
-        overrides: Each ``section.key=value``; a value is read as TOML, else as text.
+        overrides: Each ``section.key=value``; a value is read as TOML, else as text. Of a recipe with a base, those of
+            sections that are the base's go there: ``seed``, ``data`` and ``logging`` to both.
 
     Raises:
         MissingError: There is no such file or recipe.
@@ -315,27 +245,104 @@ def load_recipe(name: str, overrides: tuple[str, ...] = ()) -> Recipe:
         3
     """
     path = _find(name)
+    return _loaded(path, [_parsed(text) for text in overrides], ())[0]
+
+
+def _loaded(path: Path, overrides: list[Override], above: tuple[Path, ...]) -> tuple[Recipe | TuningRecipe, dict[str, Any]]:
+    """A recipe, and the content that it was made of."""
+    if path.resolve() in above:
+        raise UsageError("The recipe is its own base.", where=" -> ".join(map(str, (*above, path))))
+    content = _read(path)
+    base = content.get("base")
+    before: Recipe | TuningRecipe | None = None
+    if isinstance(base, str):
+        own = [one for one in overrides if one.keys[0] not in _passed_down(content)]
+        down = [one for one in overrides if one.keys[0] in {*_passed_down(content), *_SHARED}]
+        for one in own:
+            _override(content, one)
+        place = _find(base, path.parent)
+        before, below = _loaded(place, [*_same_as(content, _SHARED_VALUES), *down], (*above, path.resolve()))
+        inherited = {key: below[key] for key in (*_SHARED, "sets") if key in below}
+        content = _merged(inherited, content)
+    else:
+        for one in overrides:
+            _override(content, one)
+    kind: type[Recipe] | type[TuningRecipe] = TuningRecipe if _TUNING & content.keys() and "model" not in content else Recipe
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        recipe = kind.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(
+            f"The recipe is wrong: {explain_validation(error, _known_keys(kind, error))}.",
+            where=str(path),
+            hint="The documentation lists all keys: the pages 'Train a baby model' and 'Instruction-tune a baby model'.",
+        ) from error
+    if isinstance(recipe, TuningRecipe):
+        if before is not None and before.condition == recipe.condition:
+            raise UsageError(f"The recipe and its base have the same condition '{recipe.condition}'.", where=str(path))
+        recipe._before = before
+    return recipe, content
+
+
+_TUNING = {"base", "sets", "instruct", "prefer"}
+_SHARED = ("seed", "data", "logging")
+_SHARED_VALUES = (("seed",), ("data", "corpus"))
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A key that the command sets.
+
+    Attributes:
+        text: As it was written.
+        keys: Section and key.
+        value: What it is set to.
+    """
+
+    text: str
+    keys: tuple[str, ...]
+    value: Any
+
+
+def _passed_down(content: dict[str, Any]) -> set[str]:
+    """The sections of which a recipe with this content has none, but its base may."""
+    return {"tokenizer", "model", "pretrain", *(("instruct",) if "prefer" in content else ())}
+
+
+def _same_as(content: dict[str, Any], keys: tuple[tuple[str, ...], ...]) -> list[Override]:
+    """What a recipe says for itself, for its base."""
+    found = []
+    for parts in keys:
+        value: Any = content
+        for part in parts:
+            value = value.get(part) if isinstance(value, dict) else None
+        if value is not None:
+            found.append(Override(".".join(parts), parts, value))
+    return found
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Both contents, tables key by key; the second one's values win."""
+    both = dict(under)
+    for key, value in over.items():
+        old = both.get(key)
+        both[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return both
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The recipe cannot be read: {error}.", where=str(path)) from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"The recipe is not valid TOML: {error}.", where=str(path)) from error
-    for override in overrides:
-        _override(content, override)
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        raise UsageError(
-            f"The recipe is wrong: {explain_validation(error, _known_keys(error))}.",
-            where=str(path),
-            hint="The page 'Train a baby model' of the documentation lists all keys.",
-        ) from error
 
 
-def _find(name: str) -> Path:
+def _find(name: str, beside: Path | None = None) -> Path:
     import difflib
 
+    if beside is not None and (beside / name).is_file():
+        return beside / name
     if Path(name).is_file():
         return Path(name)
     shipped = shipped_recipes()
@@ -348,16 +355,20 @@ def _find(name: str) -> Path:
     )
 
 
-def _override(content: dict[str, Any], text: str) -> None:
+def _parsed(text: str) -> Override:
     key, equals, value = text.partition("=")
-    parts = [part.strip() for part in key.split(".")]
+    parts = tuple(part.strip() for part in key.split("."))
     if not equals or not all(parts):
         raise UsageError(f"--set takes section.key=value, not '{text}'.", hint="For example: --set pretrain.epochs=2")
-    for part in parts[:-1]:
+    return Override(text, parts, _value(value.strip()))
+
+
+def _override(content: dict[str, Any], override: Override) -> None:
+    for part in override.keys[:-1]:
         content = content.setdefault(part, {})
         if not isinstance(content, dict):
-            raise UsageError(f"--set {text}: '{part}' is a value, and has no keys of its own.")
-    content[parts[-1]] = _value(value.strip())
+            raise UsageError(f"--set {override.text}: '{part}' is a value, and has no keys of its own.")
+    content[override.keys[-1]] = override.value
 
 
 def _value(text: str) -> Any:
@@ -367,18 +378,19 @@ def _value(text: str) -> Any:
         return text
 
 
-def _known_keys(error: ValidationError) -> tuple[str, ...]:
+def _known_keys(kind: type[BaseModel], error: ValidationError) -> tuple[str, ...]:
     """The keys of the section that the first problem is in."""
-    section: Any = Recipe
+    section: Any = kind
     for part in first_problem(error)["loc"][:-1]:
-        field = section.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
-            break
-        section = field.annotation
+        field = section.model_fields.get(str(part)) if section is not None else None
+        if field is None:  # a name in a table of sections
+            continue
+        inner = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
+        section = next((kind for kind in inner if issubclass(kind, BaseModel)), section)
     return tuple(section.model_fields)
 
 
-def differences(stored: dict[str, Any], recipe: Recipe) -> list[str]:
+def differences(stored: dict[str, Any], recipe: AnyRecipe) -> list[str]:
     """The keys in which a stored recipe is another than this one, each with both values."""
     return _compare(stored, json.loads(recipe.model_dump_json()), "")
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from babyeval.errors import BabyevalError, MissingError, disk_error, raise_interrupt
 
 from .folders import built, file_digest
-from .recipe import Recipe
+from .recipe import AnyRecipe
 
 TRAINING_FILE = "babyeval.json"  # read by babyeval.models.checkpoint
 STATE_MARKER = "whole.json"
@@ -25,6 +25,7 @@ KEPT_STATES = 2
 # Of these the trainer's library writes one, in a format that runs code when it is read; nothing here reads it.
 _UNWANTED = ("training_args.bin",)
 _STATE = re.compile(r"checkpoint-(\d+)")
+_DRAFTS = ".checkpoint-*.draft"
 
 
 class TrainingFacts(BaseModel):
@@ -35,11 +36,13 @@ class TrainingFacts(BaseModel):
         condition: The recipe's.
         seed: The recipe's.
         words_seen: Words of all training so far, each time they were read, the parent's included.
+        words_tuned: Of a tuned model, words of the tuning alone.
         tokens_seen: Tokens of this training.
         step: Updates of this training.
         parent_digest: Digest of the checkpoint from which this training went on.
-        corpus_digest: Of the corpus.
+        corpus_digest: Of the corpus, or of the sets of a tuning together.
         tokenizer_digest: Of the tokenizer's file.
+        set_digests: Of a tuned model, digests of the sets by name.
         recipe: The whole recipe.
         validation: Losses on the validation part; empty if there was none.
     """
@@ -50,11 +53,13 @@ class TrainingFacts(BaseModel):
     condition: str
     seed: int
     words_seen: int
+    words_tuned: int | None = None
     tokens_seen: int
     step: int
     parent_digest: str | None = None
     corpus_digest: str | None = None
     tokenizer_digest: str | None = None
+    set_digests: dict[str, str] = {}
     recipe: dict[str, Any]
     validation: dict[str, Any] = {}
 
@@ -86,7 +91,7 @@ def copy_files(source: Path, target: Path) -> None:
             shutil.copyfile(path, target / path.name)
 
 
-def write_recipe(path: Path, recipe: Recipe) -> None:
+def write_recipe(path: Path, recipe: AnyRecipe) -> None:
     """Writes the whole recipe."""
     path.write_text(json.dumps(recipe.as_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -100,6 +105,8 @@ def writing(place: Path) -> Iterator[None]:
     """
     from safetensors import SafetensorError
 
+    from babyeval.scoring.batching import out_of_memory
+
     try:
         yield
     except BabyevalError:
@@ -108,6 +115,8 @@ def writing(place: Path) -> Iterator[None]:
         raise disk_error(error, str(place)) from error
     except (RuntimeError, SafetensorError) as error:  # how torch and safetensors report a failed write
         raise_interrupt(error)
+        if out_of_memory(error):  # to gather the weights takes memory too
+            raise
         raise disk_error(OSError(str(error).splitlines()[0]), str(place)) from error
 
 
@@ -151,7 +160,10 @@ def choose_state(root: Path) -> tuple[Path | None, list[str]]:
     Returns:
         Its folder, or None; and what is wrong with those that are newer.
     """
-    said: list[str] = []
+    said = [
+        f"The state {root / draft.name} is not whole (the training ended while it was written), and is passed over."
+        for draft in sorted(root.glob(f"{_DRAFTS}/checkpoint-*"))
+    ]
     for _, folder in sorted(_states(root), reverse=True):
         reason = why_not_whole(folder)
         if reason is None:
@@ -182,7 +194,7 @@ def why_not_whole(folder: Path) -> str | None:
 def clean_states(root: Path, keep: Path | None) -> None:
     """Removes what an interrupted training left: drafts, and states newer than the one from which it goes on."""
     last = _step(keep) if keep is not None else -1
-    for draft in root.glob(".checkpoint-*.draft"):
+    for draft in root.glob(_DRAFTS):
         shutil.rmtree(draft, ignore_errors=True)
     for step, folder in _states(root):
         if step > last:

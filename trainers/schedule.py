@@ -134,7 +134,7 @@ class BatchShape:
     accumulation: int
 
 
-def divide_batch(size: int, micro: int | None, devices: int) -> BatchShape:
+def divide_batch(size: int, micro: int | None, devices: int, section: str = "pretrain") -> BatchShape:
     """Divides a batch among devices and forward passes, so that all of them always have the same number of sequences.
 
     Raises:
@@ -147,8 +147,8 @@ def divide_batch(size: int, micro: int | None, devices: int) -> BatchShape:
     if size % devices:
         raise UsageError(
             f"A batch of {size} sequences cannot be divided among {devices} devices.",
-            where="pretrain.batch_size",
-            hint=f"Take a multiple of {devices}: --set pretrain.batch_size={_nearest_multiple(size, devices)}",
+            where=f"{section}.batch_size",
+            hint=f"Take a multiple of {devices}: --set {section}.batch_size={_nearest_multiple(size, devices)}",
         )
     share = size // devices
     micro = micro or share
@@ -156,7 +156,7 @@ def divide_batch(size: int, micro: int | None, devices: int) -> BatchShape:
         raise UsageError(
             f"A batch of {size} sequences on {devices} {'devices' if devices > 1 else 'device'} cannot be divided into "
             f"passes of {micro}.",
-            where="pretrain.micro_batch_size",
+            where=f"{section}.micro_batch_size",
             hint=f"Take a divisor of {share}, the share of a device.",
         )
     return BatchShape(size, micro, share // micro)

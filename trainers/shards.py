@@ -195,11 +195,8 @@ def build_shards(corpus: Corpus, tokenizer_folder: Path, length: int, causal: bo
     if (folder / MANIFEST_FILE).is_file():
         reporter.note(f"Packed text: {folder} is there, and is used.")
         return open_shards(folder)
-    backend = tokenizer.backend_tokenizer
-    backend.encode_special_tokens = True  # "</s>" in a corpus is text
-    backend.no_truncation()
-    backend.no_padding()
-    with built(folder) as draft, reporter.bar("Packing", corpus.train_words + corpus.valid_words, "words") as advance:
+    backend, words = _backend(tokenizer), corpus.train_words + corpus.valid_words
+    with built(folder, keep=not folder.exists()) as draft, reporter.bar("Packing", words, "words") as advance:
 
         def pack(name: str, documents: Iterable[Document]) -> PartCounts:
             packer = _Packer(draft, name, length, facts)
@@ -218,6 +215,14 @@ def build_shards(corpus: Corpus, tokenizer_folder: Path, length: int, causal: bo
         manifest = Manifest(corpus=corpus.digest, tokenizer=digest, length=length, facts=facts, train=train, valid=valid)
         (draft / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return open_shards(folder)
+
+
+def _backend(tokenizer: Any) -> Any:
+    backend = tokenizer.backend_tokenizer
+    backend.encode_special_tokens = True  # "</s>" in a corpus is text
+    backend.no_truncation()
+    backend.no_padding()
+    return backend
 
 
 def look_up_shards(corpus: Corpus, tokenizer_folder: Path, length: int, causal: bool, out: Path) -> Shards | None:

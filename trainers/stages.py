@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +19,7 @@ from babyeval.store import atomic_path
 from .folders import built, file_digest, run_folder
 from .milestones import FINAL, Origin
 from .pretrain import STATES, Job, pretrain
-from .recipe import Recipe, differences
+from .recipe import AnyRecipe, Recipe, TuningRecipe, differences
 from .saving import TrainingFacts, choose_state, read_facts, write_recipe
 from .schedule import divide_batch
 from .validate import DomainLoss
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from .corpus.types import Corpus
     from .devices import Devices
 
-Stage = Literal["corpus", "tokenizer", "pretrain"]
-STAGES: tuple[Stage, ...] = ("corpus", "tokenizer", "pretrain")
+Stage = Literal["corpus", "tokenizer", "pretrain", "instruct", "prefer"]
+STAGES: tuple[Stage, ...] = ("corpus", "tokenizer", "pretrain", "instruct", "prefer")
 
 RECIPE_FILE = "recipe.json"
 ORIGIN_FILE = "origin.json"
@@ -44,8 +45,9 @@ class StageResult(BaseModel):
         stage: Which.
         folder: Where it lies.
         finished_before: Nothing was to do: it had been made before.
-        words: Words of the corpus; of a pre-training, words seen.
-        tokens: Tokens of the vocabulary; of a pre-training, tokens seen.
+        words: Words of the corpus; of a training, words seen, its parent's included.
+        words_tuned: Of a tuning, words seen in it.
+        tokens: Tokens of the vocabulary; of a training, tokens seen.
         steps: Updates.
         parameters: Of the model.
         checkpoints: Names of the checkpoints in the folder.
@@ -59,6 +61,7 @@ class StageResult(BaseModel):
     folder: Path
     finished_before: bool = False
     words: int | None = None
+    words_tuned: int | None = None
     tokens: int | None = None
     steps: int | None = None
     parameters: int | None = None
@@ -67,12 +70,12 @@ class StageResult(BaseModel):
     seconds: float = 0.0
 
 
-def run_stage(stage: Stage, recipe: Recipe, out: Path, resume: bool, reporter: Reporter) -> StageResult:
+def run_stage(stage: Stage, recipe: AnyRecipe, out: Path, resume: bool, reporter: Reporter) -> StageResult:
     """Runs a stage of a recipe, and before it what it needs.
 
     Args:
-        stage: ``corpus``, ``tokenizer`` or ``pretrain``.
-        recipe: What to make.
+        stage: ``corpus``, ``tokenizer``, ``pretrain``, ``instruct`` or ``prefer``.
+        recipe: What to make; of a tuning's recipe the first three are those of the pre-training that it begins with.
         out: Folder of all runs.
         resume: Go on with a training that was interrupted.
         reporter: Where it speaks.
@@ -87,11 +90,45 @@ def run_stage(stage: Stage, recipe: Recipe, out: Path, resume: bool, reporter: R
     from .devices import connected
 
     started = time.monotonic()
+    recipe = recipe_of(stage, recipe)
     with connected(recipe) as devices:
         if not devices.main:
             reporter = Quiet()
-        result = _pretrain(recipe, out, resume, devices, reporter) if stage == "pretrain" else _data(stage, recipe, out, reporter)
+        if stage in ("corpus", "tokenizer") and isinstance(recipe, Recipe):
+            result = _data(stage, recipe, out, reporter)
+        else:
+            result = train(recipe, out, resume, devices, reporter)
     return result.model_copy(update={"seconds": round(time.monotonic() - started, 3)})
+
+
+def recipe_of(stage: Stage, recipe: AnyRecipe) -> AnyRecipe:
+    """The recipe that a stage is about.
+
+    Raises:
+        UsageError: It has no such stage.
+    """
+    if stage in ("instruct", "prefer"):
+        if recipe.section != stage:
+            raise UsageError(
+                f"The recipe of '{recipe.condition}' has no section {stage}.", hint=f"'babyeval train {recipe.section}' runs it."
+            )
+        return recipe
+    if recipe.root is None:
+        raise UsageError(
+            f"The recipe of '{recipe.condition}' begins with a checkpoint, so it has no {stage}.",
+            hint=f"'babyeval train {recipe.section}' runs it.",
+        )
+    return recipe.root
+
+
+def train(recipe: AnyRecipe, out: Path, resume: bool, devices: Devices, reporter: Reporter) -> StageResult:
+    """Runs the training that a recipe is about; the processes are connected."""
+    if isinstance(recipe, TuningRecipe):
+        from .tune import tune
+
+        return tune(recipe, out, resume, devices, reporter)
+    assert isinstance(recipe, Recipe)
+    return _pretrain(recipe, out, resume, devices, reporter)
 
 
 def _data(stage: Stage, recipe: Recipe, out: Path, reporter: Reporter) -> StageResult:
@@ -111,24 +148,24 @@ def _pretrain(recipe: Recipe, out: Path, resume: bool, devices: Devices, reporte
 
     check_recipe(recipe)
     folder = run_folder(out, recipe)
-    _require_same_recipe(folder, recipe)
+    require_same_recipe(folder, recipe)
     if (facts := read_facts(folder / FINAL)) is not None:
         reporter.note(f"{folder} is finished: {facts.words_seen:,} words in {facts.step:,} updates. Nothing is to do.")
-        return _finished(folder, facts)
-    state = _state(folder, resume, reporter)
-    _require_known_tasks(recipe)
+        return finished("pretrain", folder, facts)
+    state = state_of(folder, resume, reporter)
+    require_known_tasks(recipe)
     shape = divide_batch(recipe.pretrain.batch_size, recipe.pretrain.micro_batch_size, devices.world_size)
     if state is not None:
         require_same_number(state, devices)
     parent = _parent(recipe)
     corpus = _corpus(recipe, out, reporter)
     source = _tokenizer(recipe, corpus, parent, out, reporter)
-    shards = _main_first(lambda: build_shards(corpus, source, recipe.sequence_length, recipe.model.causal, out, reporter))
+    shards = build_first(lambda: build_shards(corpus, source, recipe.sequence_length, recipe.model.causal, out, reporter))
     origin = Origin(
         corpus=corpus.digest, tokenizer=file_digest(source / "tokenizer.json"), parent=parent.digest if parent else None
     )
     if devices.main:
-        _begin(folder, recipe, origin, source, going_on=state is not None)
+        begin(folder, recipe, origin, source, going_on=state is not None)
     job = Job(
         recipe=recipe, folder=folder, tokenizer=source, shards=shards, origin=origin, parent=parent, state=state,
         shape=shape, deepspeed=zero_settings(recipe.pretrain),
@@ -145,12 +182,12 @@ def _pretrain(recipe: Recipe, out: Path, resume: bool, devices: Devices, reporte
         tokens=outcome.tokens_seen,
         steps=outcome.steps,
         parameters=outcome.parameters,
-        checkpoints=_checkpoints(folder),
+        checkpoints=checkpoint_names(folder),
         validation=outcome.losses,
     )
 
 
-def _main_first(build: Callable[[], Any]) -> Any:
+def build_first(build: Callable[[], Any]) -> Any:
     """Builds in the first process; the others then find it built."""
     from .devices import main_first
 
@@ -161,26 +198,34 @@ def _main_first(build: Callable[[], Any]) -> Any:
 def _corpus(recipe: Recipe, out: Path, reporter: Reporter) -> Corpus:
     from .corpus.build import build_corpus
 
-    corpus: Corpus = _main_first(lambda: build_corpus(recipe.data, out, reporter))
+    corpus: Corpus = build_first(lambda: build_corpus(recipe.data, out, reporter))
     return corpus
 
 
 def _tokenizer(recipe: Recipe, corpus: Corpus, parent: Checkpoint | None, out: Path, reporter: Reporter) -> Path:
     """The folder of the tokenizer: trained on the corpus, or the parent's."""
-    from .folders import content_key, data_folder
     from .tokenizer import train_tokenizer
 
     def make() -> Path:
         if parent is None:
             return train_tokenizer(corpus, recipe.tokenizer, recipe.model.causal, out, recipe.model.max_length, reporter)
-        folder = data_folder(out, "tokenizer", content_key("parent", parent.digest))
-        if not folder.is_dir():
-            with built(folder) as draft:
-                parent.tokenizer.save_pretrained(draft)
-        return folder
+        return parents_tokenizer(parent, out)
 
-    made: Path = _main_first(make)
+    made: Path = build_first(make)
     return made
+
+
+def parents_tokenizer(parent: Checkpoint, out: Path) -> Path:
+    """A folder with the parent's tokenizer and nothing else."""
+    from .folders import content_key, data_folder
+
+    folder = data_folder(out, "tokenizer", content_key("of a parent", parent.digest))
+    if not folder.is_dir():
+        with built(folder) as draft:
+            parent.tokenizer.save_pretrained(draft)
+            if parent.folder is not None and (parent.folder / "tokenizer.json").is_file():
+                shutil.copyfile(parent.folder / "tokenizer.json", draft / "tokenizer.json")  # so that its digest stays
+    return folder
 
 
 def _parent(recipe: Recipe) -> Checkpoint | None:
@@ -204,7 +249,12 @@ def _vocabulary(folder: Path) -> int:
     return len(load_tokenizer(folder))
 
 
-def _require_same_recipe(folder: Path, recipe: Recipe) -> None:
+def require_same_recipe(folder: Path, recipe: AnyRecipe) -> None:
+    """Refuses a folder in which another recipe was trained.
+
+    Raises:
+        UsageError: The text names the keys that differ.
+    """
     path = folder / RECIPE_FILE
     if not path.is_file():
         return
@@ -217,8 +267,8 @@ def _require_same_recipe(folder: Path, recipe: Recipe) -> None:
         )
 
 
-def _state(folder: Path, resume: bool, reporter: Reporter) -> Path | None:
-    """The state from which to go on, if the folder holds an unfinished training.
+def is_begun(folder: Path, resume: bool, reporter: Reporter) -> bool:
+    """Whether the folder holds an unfinished training.
 
     Raises:
         UsageError: It does, and going on was not asked for.
@@ -226,13 +276,24 @@ def _state(folder: Path, resume: bool, reporter: Reporter) -> Path | None:
     if not (folder / RECIPE_FILE).is_file():
         if resume:
             reporter.note(f"There is nothing to go on with in {folder}: the training starts.")
-        return None
+        return False
     if not resume:
         raise UsageError(
             "An unfinished training of this recipe is there.",
             where=str(folder),
             hint="Go on with it by --resume, or delete the folder.",
         )
+    return True
+
+
+def state_of(folder: Path, resume: bool, reporter: Reporter) -> Path | None:
+    """The state from which to go on, if the folder holds an unfinished training.
+
+    Raises:
+        UsageError: It does, and going on was not asked for.
+    """
+    if not is_begun(folder, resume, reporter):
+        return None
     state, said = choose_state(folder / STATES)
     for remark in said:
         reporter.note(remark)
@@ -243,7 +304,7 @@ def _state(folder: Path, resume: bool, reporter: Reporter) -> Path | None:
     return state
 
 
-def _begin(folder: Path, recipe: Recipe, origin: Origin, tokenizer: Path, *, going_on: bool) -> None:
+def begin(folder: Path, recipe: AnyRecipe, origin: Origin, tokenizer: Path, *, going_on: bool) -> None:
     """Writes what a run's folder says about itself; of one that goes on, finds out whether its data are the same.
 
     Raises:
@@ -274,23 +335,25 @@ def _begin(folder: Path, recipe: Recipe, origin: Origin, tokenizer: Path, *, goi
         raise disk_error(error, str(folder)) from error
 
 
-def _finished(folder: Path, facts: TrainingFacts) -> StageResult:
+def finished(stage: Stage, folder: Path, facts: TrainingFacts) -> StageResult:
+    """The result of a training that has ended before."""
     from babyeval.models.digest import parameter_count
 
     return StageResult(
-        stage="pretrain",
+        stage=stage,
         folder=folder,
         finished_before=True,
         words=facts.words_seen,
+        words_tuned=facts.words_tuned,
         tokens=facts.tokens_seen,
         steps=facts.step,
         parameters=parameter_count(folder / FINAL),
-        checkpoints=_checkpoints(folder),
+        checkpoints=checkpoint_names(folder),
         validation={name: DomainLoss.model_validate(loss) for name, loss in facts.validation.items()},
     )
 
 
-def _checkpoints(folder: Path) -> tuple[str, ...]:
+def checkpoint_names(folder: Path) -> tuple[str, ...]:
     """Names of the checkpoints in a run's folder, by updates."""
     found = []
     for path in folder.iterdir():
@@ -300,7 +363,7 @@ def _checkpoints(folder: Path) -> tuple[str, ...]:
     return tuple(name for _, _, name in sorted(found))
 
 
-def _require_known_tasks(recipe: Recipe) -> None:
+def require_known_tasks(recipe: AnyRecipe) -> None:
     """Finds out before hours of training whether the recipe's tasks are tasks."""
     if recipe.evaluate.tasks:
         from babyeval.registry import resolve_tasks

@@ -65,7 +65,7 @@ def train_tokenizer(corpus: Corpus, spec: TokenizerSpec, causal: bool, out: Path
     if template is not None:
         tokenizer.chat_template = template
         _require_prefix(tokenizer, spec.chat_template)
-    with built(folder) as draft:
+    with built(folder, keep=True) as draft:
         tokenizer.save_pretrained(draft)
     return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def validate(trainer: LanguageTrainer, sets: Mapping[str, ValidationSet], causal
     model = trainer.model
     model.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _arithmetic(trainer):
             sums = {name: _summed(trainer, part.items, causal) for name, part in sets.items()}
     finally:
         model.train()
@@ -82,6 +83,16 @@ def validate(trainer: LanguageTrainer, sets: Mapping[str, ValidationSet], causal
         for name, (loss, count) in sums.items()
         if count
     }
+
+
+def _arithmetic(trainer: LanguageTrainer) -> contextlib.AbstractContextManager[Any]:
+    """That of the training: plain PyTorch's autocast belongs to the model, DeepSpeed's to its engine, which is not asked here."""
+    import torch
+
+    engine: Any = trainer.model_wrapped
+    if not (trainer.is_deepspeed_enabled and engine.torch_autocast_enabled()):
+        return contextlib.nullcontext()
+    return torch.autocast(trainer.args.device.type, engine.torch_autocast_dtype())
 
 
 def domain_loss(total: float, tokens: int, words: int, causal: bool) -> DomainLoss:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,10 +13,10 @@ from babyeval.cli.options import Json
 
 if TYPE_CHECKING:
     from babyeval.trainers.estimate import Estimate
-    from babyeval.trainers.recipe import Recipe
-    from babyeval.trainers.stages import StageResult
+    from babyeval.trainers.recipe import AnyRecipe
+    from babyeval.trainers.stages import Stage, StageResult
 
-app = typer.Typer(help="Train a model from raw text: corpus, tokenizer, pre-training.", no_args_is_help=True)
+app = typer.Typer(help="Train a model from raw text: corpus, tokenizer, pre-training, tuning.", no_args_is_help=True)
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or a name that 'babyeval train recipes' lists.")]
 Folder = Annotated[Path, typer.Option(help="Folder for everything that is made.")]
@@ -42,13 +42,14 @@ def recipes(json: Json = False) -> None:
     for name, path in shipped_recipes().items():
         recipe = load_recipe(name)
         first = path.read_text(encoding="utf-8").partition("\n")[0]
-        parameters = parameter_count(recipe.model, recipe.tokenizer.vocab_size)
+        root = recipe.root
+        parameters = None if root is None else parameter_count(root.model, root.tokenizer.vocab_size)
         about = {"condition": recipe.condition, "parameters": parameters, "about": first.removeprefix("#").strip()}
         found.append({"name": name, **about, "path": str(path)})
     if json:
         render.print_json(found)
         return
-    rows = [(one["name"], one["condition"], f"{one['parameters']:,}", one["about"]) for one in found]
+    rows = [(one["name"], one["condition"], _readable(one["parameters"]), one["about"]) for one in found]
     render.console().print(render.simple_table("Recipes", ("name", "condition", "parameters", "what it is"), rows, (2,)))
 
 
@@ -101,7 +102,41 @@ def pretrain(
     _train("pretrain", _recipe(recipe, corpus, settings), out, resume=resume, dry_run=dry_run, json=json)
 
 
-def _recipe(name: str, corpus: Path | None, settings: list[str] | None) -> Recipe:
+@app.command("instruct")
+def instruct(
+    recipe: RecipeName,
+    out: Folder = _OUT,
+    corpus: CorpusFolder = None,
+    settings: Settings = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")] = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Tune a model on prompts and replies, after sets and parent if they are not there.
+
+    Example: babyeval train instruct tiny-switch-wiki --corpus text --out runs
+    """
+    _train("instruct", _recipe(recipe, corpus, settings), out, resume=resume, dry_run=dry_run, json=json)
+
+
+@app.command("prefer")
+def prefer(
+    recipe: RecipeName,
+    out: Folder = _OUT,
+    corpus: CorpusFolder = None,
+    settings: Settings = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")] = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Tune a model to prefer one of two replies (DPO), after sets and parent if they are not there.
+
+    Example: babyeval train prefer tiny-dpo --corpus text --set sets.preference.file=pairs.jsonl
+    """
+    _train("prefer", _recipe(recipe, corpus, settings), out, resume=resume, dry_run=dry_run, json=json)
+
+
+def _recipe(name: str, corpus: Path | None, settings: list[str] | None) -> AnyRecipe:
     from babyeval.trainers.recipe import load_recipe
 
     # A path may hold quotes and backslashes; what JSON makes of it, TOML reads back.
@@ -109,16 +144,15 @@ def _recipe(name: str, corpus: Path | None, settings: list[str] | None) -> Recip
     return load_recipe(name, (*(settings or ()), *short))
 
 
-def _train(
-    stage: Literal["corpus", "tokenizer", "pretrain"], recipe: Recipe, out: Path, *, resume: bool, dry_run: bool, json: bool
-) -> None:
+def _train(stage: Stage, recipe: AnyRecipe, out: Path, *, resume: bool, dry_run: bool, json: bool) -> None:
     """Runs one stage, or says what it comes to, and prints the outcome."""
     from babyeval.cli import render
 
     if dry_run:
         from babyeval.trainers.estimate import estimate
+        from babyeval.trainers.stages import recipe_of
 
-        plan = estimate(recipe, out)
+        plan = estimate(recipe_of(stage, recipe), out)
         if json:
             print(plan.model_dump_json(indent=1))
         else:
@@ -145,6 +179,8 @@ def _result_table(stage: str, result: StageResult) -> object:
 
 
 def _readable(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, dict):
         return "\n".join(f"{key}: {_readable(part)}" for key, part in value.items())
     if isinstance(value, list | tuple):

@@ -185,6 +185,14 @@ def test_a_domain_of_which_nothing_is_left_is_said(folder: Path) -> None:
     assert "Nothing is taken of 'short': min_words removed 4 words." in notes.said
 
 
+def test_no_domain_takes_the_name_that_stands_for_all(folder: Path) -> None:
+    (folder / "all.txt").write_text("It rained on frog one.\nIt rained on frog two.\n" * 30)
+    with pytest.raises(UsageError, match="cannot be called 'all'") as caught:
+        make(folder)
+    assert caught.value.where == str(folder / "all.txt")
+    assert make(folder, include=["all.txt"], section_words=10, clean={"duplicates": False}).domains == ("all",)
+
+
 def test_forms_can_be_said_and_plain_files_are_lines(folder: Path) -> None:
     (folder / "plain.txt").write_text("It rained on frog one.\nIt rained on frog two.\n" * 3)
     assert make(folder).manifest.domains["plain"].files[0].form == "lines"

@@ -147,6 +147,7 @@ def test_remarks_say_what_was_hardly_meant(tmp_path):
         ({"schedule": "constant", "warmup_steps": 5}, ("no warm-up", "warmup_steps = 5")),
         ({"schedule": "cosine", "schedule_options": {"num_cicles": 3}}, ("num_cicles",)),
         ({"schedule": "warmup_stable_decay"}, ("warmup_stable_decay", "num_decay_steps")),
+        ({"attention": "flash_attention_2"}, ("16 bits", "float32")),
         ({"batch_size": 8, "devices": 3}, ("8 sequences", "3 devices")),
         ({"batch_size": 8, "micro_batch_size": 3}, ("8 sequences", "passes of 3")),
     ],
@@ -167,6 +168,7 @@ def test_a_training_that_would_fail_later_is_refused_at_once(training, words, tm
         {"schedule": "cosine_with_restarts", "schedule_options": {"num_cycles": 3}},
         {"schedule": "warmup_stable_decay", "schedule_options": {"num_decay_steps": 20}, "max_steps": 100},
         {"schedule": "cosine_with_min_lr", "schedule_options": {"min_lr_rate": 0.1}},
+        {"attention": "flash_attention_2", "dtype": "bfloat16"},
         {"batch_size": 8, "micro_batch_size": 2, "devices": 2},
     ],
 )

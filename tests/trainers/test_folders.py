@@ -33,6 +33,17 @@ def test_a_folder_appears_when_it_is_whole_and_replaces_the_one_before(tmp_path:
     assert not (folder / "file").exists()
 
 
+def test_a_folder_that_others_may_read_stays_when_a_second_build_ends(tmp_path: Path) -> None:
+    with built(tmp_path / "x", keep=True) as draft:
+        (draft / "file").write_text("second")
+        (tmp_path / "x").mkdir()  # another process was faster
+        (tmp_path / "x" / "file").write_text("first")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x" / "file").read_text() == "first"
+    with pytest.raises(MissingError, match="Could not write"), built(tmp_path / "y", keep=True):
+        (tmp_path / "y").write_text("no folder")
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_an_interrupted_build_leaves_nothing_and_the_old_one_in_place(tmp_path: Path, error: type[BaseException]) -> None:
     write(tmp_path / "x", "old")

@@ -109,6 +109,9 @@ def test_the_log_has_loss_and_validation(unbroken: tuple[StageResult, Listener])
     assert [line["step"] for line in lines if "validation" in line] == sorted(checkpoints)
     assert training[-1]["loss"] < training[0]["loss"]
     assert training[-1]["words"] == result.words
+    # Two updates of warm-up from 0, then down to 0 behind the twelfth; an update's number counts from 0 here.
+    rates = {line["step"]: 0.01 * min((line["step"] - 1) / 2, (12 - (line["step"] - 1)) / 10) for line in training}
+    assert {line["step"]: line["learning_rate"] for line in training} == pytest.approx(rates)
     assert all(line["flops"] > 0 and line["words_per_second"] > 0 for line in training)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import torch
 from babyeval.trainers.history import append_line, cut_back, draw, read_lines
 from babyeval.trainers.saving import (
     TrainingFacts,
@@ -96,6 +97,14 @@ def test_a_damaged_state_is_passed_over_and_said(damage: Callable[[Path], None],
     assert choose_state(tmp_path)[0] is None
 
 
+def test_a_state_that_was_being_written_is_passed_over_and_said(tmp_path: Path) -> None:
+    old = make_state(tmp_path, 4)
+    (state_draft(tmp_path, 8) / "checkpoint-8").mkdir(parents=True)
+    folder, (remark,) = choose_state(tmp_path)
+    assert folder == old
+    assert f"{state_folder(tmp_path, 8)} is not whole (the training ended while it was written)" in remark
+
+
 def test_what_an_interrupted_training_left_is_removed(tmp_path: Path) -> None:
     old, new = make_state(tmp_path, 4), make_state(tmp_path, 8)
     state_draft(tmp_path, 12).mkdir()
@@ -157,6 +166,8 @@ def test_the_safetensors_librarys_error_too(tmp_path: Path) -> None:
 def test_an_error_in_words_and_an_interrupt_stay_what_they_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="words"), writing(tmp_path):
         raise UsageError("in words")
+    with pytest.raises(torch.OutOfMemoryError), writing(tmp_path):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
     error = RuntimeError("a library's own")
     error.__cause__ = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt), writing(tmp_path):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from babyeval.trainers import tokenizer as module
 from babyeval.trainers.model import model_config
 from babyeval.trainers.recipe import ModelSpec, TokenizerSpec
 from babyeval.trainers.tokenizer import read_template, train_tokenizer
@@ -152,6 +153,18 @@ def test_is_trained_once(tmp_path):
     assert (first / "mark").exists()
     assert trained(tmp_path, max_length=32) != first
     assert trained(tmp_path, corpus=small_corpus(seed=1)) != first
+
+
+def test_a_tokenizer_that_another_process_made_meanwhile_stays(tmp_path, monkeypatch):
+    plain = module._finished
+
+    def other_was_faster(*args):
+        monkeypatch.setattr(module, "_finished", plain)
+        (trained(tmp_path) / "mark").touch()
+        return plain(*args)
+
+    monkeypatch.setattr(module, "_finished", other_was_faster)
+    assert (trained(tmp_path) / "mark").exists()
 
 
 def test_reads_validation_text_only_if_told_to(tmp_path):

@@ -16,6 +16,7 @@ from babyeval.progress import Advance, Quiet, Reporter
 
 from ..folders import MANIFEST_FILE, built, content_key, data_folder, file_digest
 from ..recipe import Data
+from ..validate import ALL
 from . import choose, clean, forms, read
 from .types import SCHEMA_VERSION, Corpus, DomainCounts, Manifest, Part, SourceFile, Tally, part_file
 
@@ -76,7 +77,7 @@ def build_corpus(data: Data, out: Path, reporter: Reporter) -> Corpus:
     if corpus is not None:
         reporter.note(f"The corpus is there already, and is used: {folder}.")
     else:
-        with built(folder) as draft:
+        with built(folder, keep=not folder.exists()) as draft:  # a damaged one is replaced
             _read_all(data, domains, draft, reporter)
             manifest = _write_all(data, domains, draft, left_out, settings)
             (draft / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -90,7 +91,7 @@ def look_up_corpus(data: Data, out: Path) -> Corpus | None:
     """The corpus of a recipe, if it is built already; nothing is.
 
     Raises:
-        UsageError: The recipe's folder holds no text.
+        UsageError: The recipe's folder holds no text, or a domain's name is none.
         MissingError: The recipe's folder is not there.
     """
     if data.corpus is None:
@@ -117,6 +118,12 @@ def _find_domains(folder: Path, paths: list[Path]) -> dict[str, _Domain]:
             domains.setdefault(name, _Domain(name)).sources[path] = source
     except OSError as error:
         raise unreadable(error) from error
+    if ALL in domains and len(domains) > 1:
+        raise UsageError(
+            f"A domain cannot be called '{ALL}' beside others: under that name losses stand for all domains together.",
+            where=", ".join(str(path) for path in domains[ALL].sources),
+            hint="Give its file another name, or leave it out (data.include).",
+        )
     return dict(sorted(domains.items()))
 
 

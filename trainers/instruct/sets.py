@@ -145,11 +145,9 @@ def build_set(
         {'train': 9, 'valid': 1}
     """
     path = _source(name, spec, corpus_folder)
-    digest = file_digest(path)
     writer = _writer_digest(spec)
     rules = clean or Clean()
-    settings = spec.model_dump(mode="json", exclude={"file"})
-    folder = data_folder(out, "set", content_key(_RULES, name, settings, path.name, digest, writer, rules.model_dump()))
+    folder, digest, settings = _folder(name, spec, path, out, rules)
     if (manifest := _manifest(folder)) is not None:
         reporter.note(f"set {name}: reused, {_counted(manifest)}: {folder}")
         return InstructionSet(folder, manifest)
@@ -165,6 +163,23 @@ def build_set(
         (draft / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
     reporter.note(f"set {name}: {_counted(manifest)}: {folder}")
     return InstructionSet(folder, manifest)
+
+
+def look_up_set(name: str, spec: SetSpec, corpus_folder: Path | None, out: Path, clean: Clean) -> InstructionSet | None:
+    """The set if it has been built; None if not, or if what it is made of is not there."""
+    try:
+        folder, _, _ = _folder(name, spec, _source(name, spec, corpus_folder), out, clean)
+    except (MissingError, UsageError):
+        return None
+    manifest = _manifest(folder)
+    return None if manifest is None else InstructionSet(folder, manifest)
+
+
+def _folder(name: str, spec: SetSpec, path: Path, out: Path, clean: Clean) -> tuple[Path, str, dict[str, Any]]:
+    """Where a set lies, the digest of its source, and its settings."""
+    digest, settings = file_digest(path), spec.model_dump(mode="json", exclude={"file"})
+    key = content_key(_RULES, name, settings, path.name, digest, _writer_digest(spec), clean.model_dump())
+    return data_folder(out, "set", key), digest, settings
 
 
 def _source(name: str, spec: SetSpec, corpus_folder: Path | None) -> Path:

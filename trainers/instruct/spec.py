@@ -62,7 +62,7 @@ class SetSpec(_Section):
     words: int | None = Field(default=None, ge=1)
     rows: int | None = Field(default=None, ge=2)
     valid_share: float = Field(default=0.1, gt=0, lt=1)
-    split_seed: int = 0
+    split_seed: int = Field(default=0, ge=0)
     language: str = Field(default="en", min_length=2)
     languages: tuple[Language, ...] = ()
     min_words: int = Field(default=1, ge=1)

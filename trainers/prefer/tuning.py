@@ -1,0 +1,302 @@
+"""Preference tuning: pairs and the parent put together, and run."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from babyeval.errors import UsageError
+from babyeval.models.naming import counted
+from babyeval.progress import Reporter
+
+from ..pretrain import STATES, Outcome, guarded, prepare_model
+from ..recipe import TuningRecipe
+from ..saving import clean_states
+from ..schedule import BatchShape, plan_checkpoints
+from .pairs import Pairs, encode_pairs, training_order
+
+if TYPE_CHECKING:
+    from babyeval.models.checkpoint import Checkpoint
+
+    from ..callbacks import Exposure
+    from ..instruct.sets import InstructionSet
+    from ..milestones import Milestones, Origin
+    from .engine import PreferenceTrainer
+
+# What TRL calls what it measures, and what the log calls it.
+_MEASURED = {
+    "rewards/margins": "margin",
+    "rewards/accuracies": "accuracy",
+    "rewards/chosen": "chosen_reward",
+    "rewards/rejected": "rejected_reward",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceJob:
+    """A preference tuning that is about to begin or to go on.
+
+    Attributes:
+        recipe: What is trained.
+        out: Folder of all runs, where the parent's log-probabilities are kept.
+        folder: The run's folder.
+        tokenizer: Folder of the parent's tokenizer.
+        sets: Sets of pairs, by name.
+        origin: Where it all comes from.
+        parent: The checkpoint whose weights it begins with, and against which it is tuned.
+        state: The state from which it goes on; None at the beginning.
+        shape: How a batch is divided.
+        deepspeed: DeepSpeed's configuration; None for plain PyTorch.
+    """
+
+    recipe: TuningRecipe
+    out: Path
+    folder: Path
+    tokenizer: Path
+    sets: dict[str, InstructionSet]
+    origin: Origin
+    parent: Checkpoint
+    state: Path | None
+    shape: BatchShape
+    deepspeed: dict[str, Any] | None
+
+    @property
+    def states(self) -> Path:
+        """Folder of the states to go on from."""
+        return self.folder / STATES
+
+    @property
+    def step(self) -> int:
+        """Updates done before."""
+        return 0 if self.state is None else int(self.state.name.rpartition("-")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """The pairs of a tuning as tokens.
+
+    Attributes:
+        train: The training parts of all sets, one behind the other.
+        valid: The validation part of each set.
+        order: The pair of each sample; as many as updates times the batch.
+        left_over: Pairs of the last epoch that fill no batch.
+    """
+
+    train: Pairs
+    valid: dict[str, Pairs]
+    order: Any
+    left_over: int
+
+    def updates(self, batch: int) -> int:
+        """Of the whole training."""
+        return len(self.order) // batch
+
+
+def require_known(recipe: TuningRecipe) -> None:
+    """Finds out whether the recipe describes all sets that it tunes on.
+
+    Raises:
+        UsageError: One is unknown; the nearest is suggested.
+    """
+    for name in recipe.preference.sets:
+        if name not in recipe.sets:
+            near = difflib.get_close_matches(name, recipe.sets, n=1)
+            raise UsageError(
+                f"prefer.sets names the set '{name}', which the recipe does not describe.",
+                where="prefer.sets",
+                hint=(f"Did you mean '{near[0]}'? " if near else "") + f"Described: {', '.join(recipe.sets) or 'none'}.",
+            )
+
+
+def encode_sets(job: PreferenceJob, tokenizer: Any) -> Material:
+    """Encodes all sets, and lays out the training.
+
+    Raises:
+        UsageError: A set has no rejected replies, a chat template loses replies, all are cut away, or the pairs fill no batch.
+    """
+    tuning = job.recipe.preference
+    for name, made in job.sets.items():
+        if not made.manifest.preference:
+            raise UsageError(
+                f"The set '{name}' has no rejected replies, so nothing is preferred to anything.",
+                where=f"sets.{name}: {made.manifest.source}",
+                hint="Preference rows have the fields chosen and rejected; other rows are for 'babyeval train instruct'.",
+            )
+    length = max_length(job)
+    train = encode_pairs(tokenizer, (row for made in job.sets.values() for row in made.rows("train")), length)
+    valid = {name: encode_pairs(tokenizer, made.rows("valid"), length) for name, made in job.sets.items()}
+    samples = tuning.epochs * len(train.pairs)
+    updates = tuning.max_steps or samples // tuning.batch_size
+    if not updates:
+        raise UsageError(
+            f"{counted(tuning.epochs, 'epoch')} of {counted(len(train.pairs), 'pair')} fill no batch of {tuning.batch_size}.",
+            where="prefer.batch_size",
+            hint="Take smaller batches, more epochs or more rows.",
+        )
+    left = 0 if tuning.max_steps else samples - updates * tuning.batch_size
+    return Material(train, valid, training_order(len(train.pairs), updates * tuning.batch_size, job.recipe.seed), left)
+
+
+def max_length(job: PreferenceJob) -> int:
+    """The most tokens of a prompt with one reply: the recipe's, or all that the model takes.
+
+    Raises:
+        UsageError: The model takes fewer, or nobody says how many.
+    """
+    window = job.parent.window
+    length = job.recipe.preference.max_length or window
+    if length is None:
+        raise UsageError("Nothing says how many tokens the model takes.", hint="Set prefer.max_length.")
+    if window is not None and length > window:
+        raise UsageError(
+            f"prefer.max_length {length:,} is longer than the model takes ({window:,}).",
+            where="prefer.max_length",
+            hint=f"--set prefer.max_length={window}",
+        )
+    return length
+
+
+def prefer(job: PreferenceJob, start: Callable[[], None], reporter: Reporter) -> Outcome:
+    """Tunes from the beginning, or from a state, to the end.
+
+    Args:
+        job: What to do.
+        start: Called when nothing is left that would be refused: notes in the folder that a training has begun.
+        reporter: Where it speaks; silent in all processes but the first.
+
+    Raises:
+        ModelError: The training diverged; what was kept before stays.
+        MissingError: The disk is full, memory runs out, or a library is missing.
+        UsageError: The pairs cannot be used, or fill no batch.
+    """
+    from transformers import AutoModelForCausalLM, set_seed
+
+    from babyeval.models.load import load_as
+    from babyeval.models.tokenizer import load_tokenizer
+
+    from ..callbacks import no_bars_of_the_library
+    from ..engine import release
+
+    tokenizer = load_tokenizer(job.tokenizer)
+    material = encode_sets(job, tokenizer)
+    start()
+    updates = material.updates(job.shape.size)
+    exposure = _exposure(job, material)
+    schedule = plan_checkpoints(job.recipe.checkpoints, updates, exposure.words, exposure.before)
+    for remark in [*_what_comes(job, material, updates), *schedule.remarks()] if job.state is None else []:
+        reporter.note(remark)
+    set_seed(job.recipe.seed)
+    model = prepare_model(load_as(AutoModelForCausalLM, job.parent), job.recipe)
+    parameters = sum(weight.numel() for weight in model.parameters())
+    milestones = _milestones(job, schedule, exposure, reporter)
+    bar = reporter.bar("Training", exposure.words(updates) - exposure.words(job.step), "words")
+    with no_bars_of_the_library(), warnings.catch_warnings(), bar as advance:
+        warnings.filterwarnings("ignore", r".*gradient_checkpointing", FutureWarning)  # TRL's way to ask for it
+        trainer = guarded(lambda: _trainer(job, material, model, tokenizer, milestones, advance), job.recipe, job.shape)
+        state = None if job.state is None else str(job.state)
+        guarded(lambda: trainer.train(resume_from_checkpoint=state), job.recipe, job.shape)
+        milestones.finish(trainer, updates)
+    if trainer.is_world_process_zero():
+        shutil.rmtree(job.states, ignore_errors=True)
+    release(trainer)
+    return Outcome(
+        steps=updates,
+        words_seen=exposure.words_seen(updates),
+        tokens_seen=exposure.tokens(updates),
+        parameters=parameters,
+        kept=tuple(milestones.kept),
+        losses=milestones.losses,
+    )
+
+
+def _exposure(job: PreferenceJob, material: Material) -> Exposure:
+    import numpy as np
+
+    from ..callbacks import Exposure
+
+    batch, pairs = job.shape.size, material.train.pairs
+    words, tokens = (
+        np.concatenate([[0], np.array([getattr(pair, name) for pair in pairs], np.int64)[material.order].cumsum()])
+        for name in ("words", "tokens")
+    )
+    before = job.parent.words_seen or 0
+    return Exposure(
+        words=lambda step: int(words[step * batch]),
+        tokens=lambda step: int(tokens[step * batch]),
+        epochs=lambda step: step * batch / len(pairs),
+        before=before,
+        tuned_from=before,
+    )
+
+
+def _milestones(job: PreferenceJob, schedule: Any, exposure: Exposure, reporter: Reporter) -> Milestones:
+    from ..milestones import Milestones
+
+    return Milestones(
+        recipe=job.recipe, folder=job.folder, tokenizer=job.tokenizer, schedule=schedule, exposure=exposure,
+        origin=job.origin, sets={}, reporter=reporter,
+    )  # fmt: skip
+
+
+def _trainer(
+    job: PreferenceJob, material: Material, model: Any, tokenizer: Any, milestones: Milestones, advance: Callable[[int], None]
+) -> PreferenceTrainer:
+    """The library's trainer, the parent's log-probabilities, and what is measured with them."""
+    from ..callbacks import Before, Due, Progress, report_callbacks
+    from ..history import LOG_FILE, cut_back
+    from .engine import PreferenceTrainer, preference_settings
+    from .references import References, measure
+
+    updates, log = milestones.schedule.updates, job.folder / LOG_FILE
+    settings = preference_settings(job.recipe, job.states, job.shape, updates, job.deepspeed)
+    callbacks: list[Any] = [Due(milestones.due)]
+    if settings.process_index == 0:
+        cut_back(log, job.step or -1)
+        callbacks.append(Progress(milestones.exposure, advance, log, more=_MEASURED))
+        callbacks += report_callbacks(job.recipe.logging.report_to, job.folder, job.step)
+    references = References(job.out, job.parent.digest, job.recipe.preference.dtype, job.shape.micro, milestones.reporter)
+    trainer = PreferenceTrainer(
+        model, tokenizer, material.train, material.order, references, settings=settings, schedule=milestones.schedule,
+        states=job.states, callbacks=callbacks,
+    )  # fmt: skip
+    sets = {
+        name: trainer.validation_set(_limited(pairs, job.recipe.logging.valid_words)) for name, pairs in material.valid.items()
+    }
+    milestones.sets = sets
+    milestones.measure = partial(measure, sets=sets)
+    trainer.milestone = lambda step: milestones.reach(trainer, step)
+    if not job.step:
+        trainer.add_callback(Before(lambda: milestones.begin(trainer)))
+    trainer.accelerator.wait_for_everyone()  # all have chosen the state before others are removed
+    if settings.process_index == 0:
+        clean_states(job.states, job.state)
+    return trainer
+
+
+def _limited(pairs: Pairs, words: int | None) -> Pairs:
+    """The first pairs, up to so many words but at least one."""
+    taken: list[Any] = []
+    total = 0
+    for pair in pairs.pairs:
+        if words is not None and taken and total + pair.words > words:
+            break
+        taken.append(pair)
+        total += pair.words
+    return Pairs(tuple(taken), pairs.cut, pairs.lost)
+
+
+def _what_comes(job: PreferenceJob, material: Material, updates: int) -> list[str]:
+    batch, pairs = job.shape.size, len(material.train.pairs)
+    left = f"; {counted(material.left_over, 'pair')} at the end fill no batch and are left out" if material.left_over else ""
+    return [
+        f"Training: {material.train.in_words()}.",
+        *(f"Validation, {name}: {valid.in_words()}." for name, valid in material.valid.items()),
+        f"{counted(updates, 'update')} of {counted(batch, 'pair')}, {updates * batch / pairs:.2f} passes over "
+        f"{counted(pairs, 'pair')}{left}.",
+    ]
