@@ -18,7 +18,9 @@ def main() -> None:
 
 def interrupted() -> NoReturn:
     """Ends the process after Ctrl-C."""
-    print("Interrupted. What was computed is kept: the same command goes on from here.", file=sys.stderr)
+    print(
+        "Interrupted. What was computed is kept: the same command goes on from here (a training with --resume).", file=sys.stderr
+    )
     sys.exit(INTERRUPTED)
 
 

@@ -170,11 +170,7 @@ def _pretrain(recipe: Recipe, out: Path, resume: bool, devices: Devices, reporte
         recipe=recipe, folder=folder, tokenizer=source, shards=shards, origin=origin, parent=parent, state=state,
         shape=shape, deepspeed=zero_settings(recipe.pretrain),
     )  # fmt: skip
-    try:
-        outcome = pretrain(job, reporter)
-    except KeyboardInterrupt:
-        reporter.note("The training was interrupted: add --resume to the command, and it goes on from the last state.")
-        raise
+    outcome = pretrain(job, reporter)
     return StageResult(
         stage="pretrain",
         folder=folder,

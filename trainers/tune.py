@@ -71,11 +71,7 @@ def tune(recipe: TuningRecipe, out: Path, resume: bool, devices: Devices, report
         "recipe": recipe, "folder": folder, "tokenizer": tokenizer, "sets": sets, "origin": origin, "parent": parent,
         "shape": shape, "deepspeed": zero_settings(training),
     }  # fmt: skip
-    try:
-        outcome = _train(job, out, devices, going_on, start, reporter)
-    except KeyboardInterrupt:
-        reporter.note("The training was interrupted: add --resume to the command, and it goes on from the last state.")
-        raise
+    outcome = _train(job, out, devices, going_on, start, reporter)
     return stages.StageResult(
         stage=recipe.section,
         folder=folder,

@@ -174,7 +174,13 @@ def _train(stage: Stage, recipe: AnyRecipe, out: Path, *, resume: bool, dry_run:
 def _result_table(stage: str, result: StageResult) -> object:
     from babyeval.cli import render
 
-    rows = [(key, _readable(value)) for key, value in result.model_dump(mode="json").items() if value is not None]
+    shown = result.model_dump(mode="json", exclude_none=True, exclude={"stage", "validation"})
+    rows = [(key.replace("_", " "), _readable(value)) for key, value in shown.items()]
+    for name, loss in result.validation.items():
+        more = f", perplexity {_readable(loss.perplexity)}" if loss.perplexity is not None else ""
+        more += f", {_readable(loss.bits_per_word)} bits per word" if loss.bits_per_word is not None else ""
+        more += f", margin {_readable(loss.margin)}, accuracy {_readable(loss.accuracy)}" if loss.margin is not None else ""
+        rows.append((f"validation, {name}", f"loss {_readable(loss.loss)}{more}"))
     return render.simple_table(f"Stage {stage}", ("what", "value"), rows)
 
 
