@@ -14,6 +14,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from babyeval.errors import ModelError
 
+from .interrupt import Stop
 from .recipe import AnyRecipe
 from .saving import seal_state, state_draft, state_folder, writing
 from .schedule import BatchShape, Schedule
@@ -68,6 +69,8 @@ class LanguageTrainer(Trainer):  # type: ignore[misc]
         )  # fmt: skip
         config.use_cache = cache  # training makes none, but whoever generates with the checkpoint wants one
         self.remove_callback(PrinterCallback)
+        self._stop = Stop()
+        self.add_callback(self._stop)
         self.schedule, self.states = schedule, states
         self.milestone: Callable[[int], None] = lambda _: None
         self._diverged = torch.zeros((), dtype=torch.bool, device=settings.device)
@@ -89,6 +92,15 @@ class LanguageTrainer(Trainer):  # type: ignore[misc]
         elif norm is not None and not math.isfinite(norm):
             self._diverged.fill_(True)
         return norm
+
+    def go_on(self, state: Path | None) -> None:
+        """Trains to the end, from a state or from the beginning.
+
+        Raises:
+            KeyboardInterrupt: A signal asked to stop; the state after the update in which it came is saved.
+        """
+        with self._stop.listening(self.args.world_size):
+            self.train(resume_from_checkpoint=None if state is None else str(state))
 
     def require_finite(self) -> None:
         """Stops a training whose loss or gradient has become NaN or infinite, before anything is written of it.
@@ -112,8 +124,10 @@ class LanguageTrainer(Trainer):  # type: ignore[misc]
         self.require_finite()
         step = self.state.global_step
         self.milestone(step)
-        if self.schedule.state_at(step):
+        if self.schedule.state_at(step) or self._stop.asked:
             self._save_state(model, trial, step)
+        if self._stop.asked and step < self.state.max_steps:
+            raise KeyboardInterrupt
 
     def _save_state(self, model: nn.Module, trial: Any, step: int) -> None:
         """Lets the library write weights, optimiser, schedule and random generators into a draft, then seals it."""

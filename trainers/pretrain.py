@@ -142,7 +142,7 @@ def pretrain(job: Job, reporter: Reporter) -> Outcome:
     with no_bars_of_the_library(), bar as advance:
         main = [lambda log: Progress(exposure, advance, log)]
         trainer = _trainer(job, model, stream, milestones, [Due(milestones.due)], main)
-        guarded(lambda: trainer.train(resume_from_checkpoint=None if job.state is None else str(job.state)), recipe, job.shape)
+        guarded(lambda: trainer.go_on(job.state), recipe, job.shape)
         milestones.finish(trainer, updates)
     if trainer.is_world_process_zero():
         shutil.rmtree(job.states, ignore_errors=True)

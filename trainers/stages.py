@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -123,12 +123,44 @@ def recipe_of(stage: Stage, recipe: AnyRecipe) -> AnyRecipe:
 
 def train(recipe: AnyRecipe, out: Path, resume: bool, devices: Devices, reporter: Reporter) -> StageResult:
     """Runs the training that a recipe is about; the processes are connected."""
-    if isinstance(recipe, TuningRecipe):
-        from .tune import tune
+    with _alone(run_folder(out, recipe), devices):
+        if isinstance(recipe, TuningRecipe):
+            from .tune import tune
 
-        return tune(recipe, out, resume, devices, reporter)
-    assert isinstance(recipe, Recipe)
-    return _pretrain(recipe, out, resume, devices, reporter)
+            return tune(recipe, out, resume, devices, reporter)
+        assert isinstance(recipe, Recipe)
+        return _pretrain(recipe, out, resume, devices, reporter)
+
+
+@contextmanager
+def _alone(folder: Path, devices: Devices) -> Iterator[None]:
+    """Holds the folder of a run: a second training would remove the first one's states.
+
+    Raises:
+        UsageError: Another process trains there.
+        MissingError: The folder cannot be made or written.
+    """
+    if not devices.main:
+        yield
+        return
+    from babyeval.fit.lock import LOCK_FILE, taken
+
+    made = [place for place in (folder, folder.parent) if not place.exists()]
+    lock = taken(folder)
+    if lock is None:
+        raise UsageError(
+            "Another process is training in this folder.",
+            where=str(folder),
+            hint="Wait for it to end, or take another condition's name, seed or --out.",
+        )
+    try:
+        yield
+    finally:
+        (folder / LOCK_FILE).unlink(missing_ok=True)
+        lock.close()
+        with suppress(OSError):  # something was begun there
+            for place in made:
+                place.rmdir()
 
 
 def _data(stage: Stage, recipe: Recipe, out: Path, reporter: Reporter) -> StageResult:

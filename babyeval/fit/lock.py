@@ -1,4 +1,4 @@
-"""A lock on an unfinished fit, so that a second process waits for the first one in place of making the same fit."""
+"""A lock on the folder of an unfinished fit or training, so that no two processes work in it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def alone(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
         MissingError: The folder cannot be made or written.
     """
     told = False
-    while (lock := _taken(folder)) is None:
+    while (lock := taken(folder)) is None:
         if not told:
             waiting()
             told = True
@@ -35,8 +35,12 @@ def alone(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-def _taken(folder: Path) -> sqlite3.Connection | None:
-    """The lock; None if another process has held it for a while, or has just removed the folder."""
+def taken(folder: Path) -> sqlite3.Connection | None:
+    """The lock, held until it is closed; None if another process has held it for a while, or has just removed the folder.
+
+    Raises:
+        MissingError: The folder cannot be made or written.
+    """
     lock = None
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 import torch
 from babyeval.trainers import milestones
 from babyeval.trainers.engine import LanguageTrainer
+from babyeval.trainers.interrupt import Stop
 from babyeval.trainers.recipe import Recipe
 from babyeval.trainers.saving import choose_state
 from babyeval.trainers.shards import Blocks, TokenFacts
@@ -26,6 +28,7 @@ from safetensors.torch import load_file
 from training import Listener, small_recipe, write_corpus
 
 from babyeval.errors import MissingError, ModelError, UsageError
+from babyeval.fit.lock import LOCK_FILE, taken
 from babyeval.models.checkpoint import open_checkpoint
 from babyeval.models.naming import parse_model
 from babyeval.progress import Quiet
@@ -257,16 +260,59 @@ def test_bfloat16_trains_float32_weights(unbroken: tuple[StageResult, Listener],
     assert rounded == pytest.approx(exact, rel=0.05)
 
 
-def test_ctrl_c_says_how_to_go_on(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
+def test_two_processes_do_not_train_in_one_folder(corpus: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "small" / "seed_7"
+    held = taken(folder)
+    assert held is not None
+    with pytest.raises(UsageError, match="Another process"):
+        run_stage("pretrain", small_recipe(corpus), tmp_path, True, Quiet())
+    held.close()
+    run_stage("pretrain", small_recipe(corpus, pretrain={"max_steps": 1}), tmp_path, False, Quiet())
+    assert not (folder / LOCK_FILE).exists()
 
-    monkeypatch.setattr(milestones.Milestones, "reach", interrupt)
-    listener = Listener()
-    with pytest.raises(KeyboardInterrupt):
-        run_stage("pretrain", small_recipe(corpus), tmp_path, False, listener)
-    assert listener.heard("--resume")
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("step", [5, 8])
+def test_a_signal_loses_nothing(
+    number: signal.Signals,
+    step: int,
+    unbroken: tuple[StageResult, Listener],
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The update in which it comes is finished and saved, at whatever update states are due."""
+    train = LanguageTrainer.training_step
+
+    def signalled(self: Any, *given: Any, **more: Any) -> Any:
+        if self.state.global_step == step - 1:
+            os.kill(os.getpid(), number)
+        return train(self, *given, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LanguageTrainer, "training_step", signalled)
+        with pytest.raises(KeyboardInterrupt):
+            run_stage("pretrain", small_recipe(corpus), tmp_path, False, Quiet())
+    assert signal.getsignal(number) not in (None, signal.SIG_IGN)
+    state, _ = choose_state(tmp_path / "small" / "seed_7" / "state")
+    assert state is not None
+    assert state.name == f"checkpoint-{step}"
     assert not list(tmp_path.rglob("*.draft"))
+    result = run_stage("pretrain", small_recipe(corpus), tmp_path, True, Quiet())
+    assert same_weights(result.folder / "final", unbroken[0].folder / "final")
+
+
+def test_a_second_signal_stops_at_once() -> None:
+    stop = Stop()
+    with stop.listening(processes=1):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    several = Stop()
+    with several.listening(processes=2), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert not several.asked
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "bert", "roberta"])

@@ -176,7 +176,7 @@ def _run(job: TuningJob, material: Material, run: Run, reporter: Reporter) -> tu
     bar = reporter.bar(title, exposure.words(run.updates) - exposure.words(step), "words")
     with no_bars_of_the_library(), bar as advance:
         trainer = _trainer(job, material, run, model, milestones, advance, state)
-        guarded(lambda: trainer.train(resume_from_checkpoint=None if state is None else str(state)), job.recipe, job.shape)
+        guarded(lambda: trainer.go_on(state), job.recipe, job.shape)
         last = run is material.runs[-1]
         milestones.finish(trainer, run.updates, FINAL if last else job.kept(run).name)
     if trainer.is_world_process_zero():

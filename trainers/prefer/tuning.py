@@ -199,8 +199,7 @@ def prefer(job: PreferenceJob, start: Callable[[], None], reporter: Reporter) ->
     with no_bars_of_the_library(), warnings.catch_warnings(), bar as advance:
         warnings.filterwarnings("ignore", r".*gradient_checkpointing", FutureWarning)  # TRL's way to ask for it
         trainer = guarded(lambda: _trainer(job, material, model, tokenizer, milestones, advance), job.recipe, job.shape)
-        state = None if job.state is None else str(job.state)
-        guarded(lambda: trainer.train(resume_from_checkpoint=state), job.recipe, job.shape)
+        guarded(lambda: trainer.go_on(job.state), job.recipe, job.shape)
         milestones.finish(trainer, updates)
     if trainer.is_world_process_zero():
         shutil.rmtree(job.states, ignore_errors=True)
