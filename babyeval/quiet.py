@@ -9,7 +9,7 @@ def quiet_deepspeed() -> None:
     """Drops DeepSpeed's notes and warnings, and sends its errors to standard error.
 
     The library logs to standard output, on machines without a GPU from the moment it is imported, and accelerate
-    imports it wherever it is installed. So this must be called before anything is trained.
+    imports it wherever it is installed, as when a model is saved. So this must be called before anything is saved or trained.
 
     Example:
         >>> quiet_deepspeed()

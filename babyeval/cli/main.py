@@ -12,6 +12,7 @@ import typer
 from babyeval.__main__ import INTERRUPTED, interrupted
 from babyeval.cli import check, data, demo, doctor, export, import_, results, run, surprisal, tasks, train
 from babyeval.errors import BabyevalError, raise_interrupt, unusable
+from babyeval.quiet import quiet_deepspeed
 
 _WRONG_USAGE = 2
 
@@ -59,6 +60,7 @@ def _refuse(error: BabyevalError) -> NoReturn:
 
 def main() -> None:
     """Runs the command and ends the process with the exit code of the outcome."""
+    quiet_deepspeed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows its number
             stream.reconfigure(errors="backslashreplace")
