@@ -7,7 +7,7 @@ import inspect
 
 from babyeval.errors import UsageError, raise_interrupt
 
-from .recipe import AnyRecipe, Recipe, Updates
+from .recipe import AnyRecipe, Recipe, TuningRecipe, Updates
 
 # These follow the loss, which would make an interrupted training another one when it goes on.
 _FOLLOW_THE_LOSS = ("reduce_lr_on_plateau", "greedy")
@@ -96,3 +96,24 @@ def _check_options(training: Updates, section: str) -> None:
             where=f"{section}.schedule_options",
             hint="The documentation of transformers lists what get_scheduler passes on to each schedule.",
         ) from error
+
+
+def row_length(recipe: TuningRecipe, window: int | None) -> int:
+    """The most tokens of a row of a tuning: the recipe's, or all that the parent takes.
+
+    Args:
+        recipe: The tuning.
+        window: Tokens that the parent takes; None if nobody says.
+
+    Raises:
+        UsageError: The parent takes fewer, or nobody says how many.
+    """
+    key = f"{recipe.section}.max_length"
+    length = recipe.training.max_length or window
+    if length is None:
+        raise UsageError("Nothing says how many tokens the model takes.", hint=f"Set {key}.")
+    if window is not None and length > window:
+        raise UsageError(
+            f"{key} {length:,} is longer than the model takes ({window:,}).", where=key, hint=f"--set {key}={window}"
+        )
+    return length

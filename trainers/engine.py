@@ -93,6 +93,11 @@ class LanguageTrainer(Trainer):  # type: ignore[misc]
             self._diverged.fill_(True)
         return norm
 
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether a signal has come."""
+        return self._stop.asked
+
     def go_on(self, state: Path | None) -> None:
         """Trains to the end, from a state or from the beginning.
 

@@ -123,7 +123,6 @@ def pretrain(job: Job, reporter: Reporter) -> Outcome:
     from transformers import set_seed
 
     from .callbacks import Due, Progress, no_bars_of_the_library
-    from .engine import release
     from .stream import TrainStream
 
     recipe, batch = job.recipe, job.shape.size
@@ -144,11 +143,19 @@ def pretrain(job: Job, reporter: Reporter) -> Outcome:
         trainer = _trainer(job, model, stream, milestones, [Due(milestones.due)], main)
         guarded(lambda: trainer.go_on(job.state), recipe, job.shape)
         milestones.finish(trainer, updates)
+    return ended(trainer, job.states, milestones, parameters)
+
+
+def ended(trainer: LanguageTrainer, states: Path, milestones: Milestones, parameters: int) -> Outcome:
+    """What a finished training has come to; its states are removed, and what the library holds is let go."""
+    from .engine import release
+
     if trainer.is_world_process_zero():
-        shutil.rmtree(job.states, ignore_errors=True)
+        shutil.rmtree(states, ignore_errors=True)
     release(trainer)
+    exposure, updates = milestones.exposure, milestones.schedule.updates
     return Outcome(
-        steps=updates,
+        steps=exposure.updates_before + updates,
         words_seen=exposure.words_seen(updates),
         tokens_seen=exposure.tokens(updates),
         parameters=parameters,

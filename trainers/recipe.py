@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,6 +14,7 @@ from babyeval.card import explain_validation, first_problem
 from babyeval.errors import MissingError, UsageError
 
 from .instruct.spec import SetSpec
+from .overrides import Override, merged, override_in, parse, same_as
 from .sections import (
     Checkpoints,
     Clean,
@@ -245,7 +245,7 @@ def load_recipe(name: str, overrides: tuple[str, ...] = ()) -> Recipe | TuningRe
         3
     """
     path = _find(name)
-    return _loaded(path, [_parsed(text) for text in overrides], ())[0]
+    return _loaded(path, [parse(text) for text in overrides], ())[0]
 
 
 def _loaded(path: Path, overrides: list[Override], above: tuple[Path, ...]) -> tuple[Recipe | TuningRecipe, dict[str, Any]]:
@@ -259,14 +259,14 @@ def _loaded(path: Path, overrides: list[Override], above: tuple[Path, ...]) -> t
         own = [one for one in overrides if one.keys[0] not in _passed_down(content)]
         down = [one for one in overrides if one.keys[0] in {*_passed_down(content), *_SHARED}]
         for one in own:
-            _override(content, one)
+            override_in(content, one)
         place = _find(base, path.parent)
-        before, below = _loaded(place, [*_same_as(content, _SHARED_VALUES), *down], (*above, path.resolve()))
+        before, below = _loaded(place, [*same_as(content, _SHARED_VALUES), *down], (*above, path.resolve()))
         inherited = {key: below[key] for key in (*_SHARED, "sets") if key in below}
-        content = _merged(inherited, content)
+        content = merged(inherited, content)
     else:
         for one in overrides:
-            _override(content, one)
+            override_in(content, one)
     kind: type[Recipe] | type[TuningRecipe] = TuningRecipe if _TUNING & content.keys() and "model" not in content else Recipe
     try:
         recipe = kind.model_validate(content)
@@ -288,45 +288,9 @@ _SHARED = ("seed", "data", "logging")
 _SHARED_VALUES = (("seed",), ("data", "corpus"))
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
-    """A key that the command sets.
-
-    Attributes:
-        text: As it was written.
-        keys: Section and key.
-        value: What it is set to.
-    """
-
-    text: str
-    keys: tuple[str, ...]
-    value: Any
-
-
 def _passed_down(content: dict[str, Any]) -> set[str]:
     """The sections of which a recipe with this content has none, but its base may."""
     return {"tokenizer", "model", "pretrain", *(("instruct",) if "prefer" in content else ())}
-
-
-def _same_as(content: dict[str, Any], keys: tuple[tuple[str, ...], ...]) -> list[Override]:
-    """What a recipe says for itself, for its base."""
-    found = []
-    for parts in keys:
-        value: Any = content
-        for part in parts:
-            value = value.get(part) if isinstance(value, dict) else None
-        if value is not None:
-            found.append(Override(".".join(parts), parts, value))
-    return found
-
-
-def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Both contents, tables key by key; the second one's values win."""
-    both = dict(under)
-    for key, value in over.items():
-        old = both.get(key)
-        both[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return both
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -353,29 +317,6 @@ def _find(name: str, beside: Path | None = None) -> Path:
         f"There is no recipe '{name}', neither as a file nor among those that come with babyeval.",
         hint=(f"Did you mean '{near[0]}'? " if near else "") + f"Shipped: {', '.join(shipped)}.",
     )
-
-
-def _parsed(text: str) -> Override:
-    key, equals, value = text.partition("=")
-    parts = tuple(part.strip() for part in key.split("."))
-    if not equals or not all(parts):
-        raise UsageError(f"--set takes section.key=value, not '{text}'.", hint="For example: --set pretrain.epochs=2")
-    return Override(text, parts, _value(value.strip()))
-
-
-def _override(content: dict[str, Any], override: Override) -> None:
-    for part in override.keys[:-1]:
-        content = content.setdefault(part, {})
-        if not isinstance(content, dict):
-            raise UsageError(f"--set {override.text}: '{part}' is a value, and has no keys of its own.")
-    content[override.keys[-1]] = override.value
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def _known_keys(kind: type[BaseModel], error: ValidationError) -> tuple[str, ...]:

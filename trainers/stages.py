@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -12,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from babyeval.errors import MissingError, UsageError, disk_error
+from babyeval.errors import UsageError
 from babyeval.progress import Quiet, Reporter
-from babyeval.store import atomic_path
 
+from .begun import begin, checkpoint_names, require_same_recipe, state_of
 from .folders import built, file_digest, run_folder
 from .milestones import FINAL, Origin
-from .pretrain import STATES, Job, pretrain
-from .recipe import AnyRecipe, Recipe, TuningRecipe, differences
-from .saving import TrainingFacts, choose_state, read_facts, write_recipe
+from .pretrain import Job, pretrain
+from .recipe import AnyRecipe, Recipe, TuningRecipe
+from .saving import TrainingFacts, read_facts
 from .schedule import divide_batch
 from .validate import DomainLoss
 
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
 
 Stage = Literal["corpus", "tokenizer", "pretrain", "instruct", "prefer"]
 STAGES: tuple[Stage, ...] = ("corpus", "tokenizer", "pretrain", "instruct", "prefer")
-
-RECIPE_FILE = "recipe.json"
-ORIGIN_FILE = "origin.json"
-TOKENIZER = "tokenizer"
 
 
 class StageResult(BaseModel):
@@ -143,7 +138,7 @@ def _alone(folder: Path, devices: Devices) -> Iterator[None]:
     if not devices.main:
         yield
         return
-    from babyeval.fit.lock import LOCK_FILE, taken
+    from babyeval.lock import LOCK_FILE, taken
 
     made = [place for place in (folder, folder.parent) if not place.exists()]
     lock = taken(folder)
@@ -277,92 +272,6 @@ def _vocabulary(folder: Path) -> int:
     return len(load_tokenizer(folder))
 
 
-def require_same_recipe(folder: Path, recipe: AnyRecipe) -> None:
-    """Refuses a folder in which another recipe was trained.
-
-    Raises:
-        UsageError: The text names the keys that differ.
-    """
-    path = folder / RECIPE_FILE
-    if not path.is_file():
-        return
-    stored = _read_json(path)
-    if different := differences(stored, recipe):
-        raise UsageError(
-            f"Another recipe was trained in this folder: {'; '.join(different)}.",
-            where=str(path),
-            hint="Give this one another condition or seed, write elsewhere (--out), or delete the folder.",
-        )
-
-
-def is_begun(folder: Path, resume: bool, reporter: Reporter) -> bool:
-    """Whether the folder holds an unfinished training.
-
-    Raises:
-        UsageError: It does, and going on was not asked for.
-    """
-    if not (folder / RECIPE_FILE).is_file():
-        if resume:
-            reporter.note(f"There is nothing to go on with in {folder}: the training starts.")
-        return False
-    if not resume:
-        raise UsageError(
-            "An unfinished training of this recipe is there.",
-            where=str(folder),
-            hint="Go on with it by --resume, or delete the folder.",
-        )
-    return True
-
-
-def state_of(folder: Path, resume: bool, reporter: Reporter) -> Path | None:
-    """The state from which to go on, if the folder holds an unfinished training.
-
-    Raises:
-        UsageError: It does, and going on was not asked for.
-    """
-    if not is_begun(folder, resume, reporter):
-        return None
-    state, said = choose_state(folder / STATES)
-    for remark in said:
-        reporter.note(remark)
-    if state is None:
-        reporter.note(f"No state to go on from was saved in {folder}: the training starts anew.")
-    else:
-        reporter.note(f"The training goes on from {state}.")
-    return state
-
-
-def begin(folder: Path, recipe: AnyRecipe, origin: Origin, tokenizer: Path, *, going_on: bool) -> None:
-    """Writes what a run's folder says about itself; of one that goes on, finds out whether its data are the same.
-
-    Raises:
-        UsageError: The data have changed since.
-        MissingError: The folder cannot be written.
-    """
-    from dataclasses import asdict
-
-    if going_on and (folder / ORIGIN_FILE).is_file():
-        stored = _read_json(folder / ORIGIN_FILE)
-        if changed := [name for name, digest in asdict(origin).items() if stored.get(name) != digest]:
-            raise UsageError(
-                f"The training cannot go on: since it began, its {' and '.join(changed)} changed.",
-                where=str(folder / ORIGIN_FILE),
-                hint="Put back what was there, or delete the folder and start again.",
-            )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with built(folder / TOKENIZER) as draft:
-            from .saving import copy_files
-
-            copy_files(tokenizer, draft)
-        with atomic_path(folder / ORIGIN_FILE) as path:
-            path.write_text(json.dumps(asdict(origin), indent=1) + "\n", encoding="utf-8")
-        with atomic_path(folder / RECIPE_FILE) as path:  # last: it says that a training was begun
-            write_recipe(path, recipe)
-    except OSError as error:
-        raise disk_error(error, str(folder)) from error
-
-
 def finished(stage: Stage, folder: Path, facts: TrainingFacts) -> StageResult:
     """The result of a training that has ended before."""
     from babyeval.models.digest import parameter_count
@@ -381,29 +290,9 @@ def finished(stage: Stage, folder: Path, facts: TrainingFacts) -> StageResult:
     )
 
 
-def checkpoint_names(folder: Path) -> tuple[str, ...]:
-    """Names of the checkpoints in a run's folder, by updates."""
-    found = []
-    for path in folder.iterdir():
-        with suppress(MissingError):
-            if path.is_dir() and not path.name.startswith(".") and (facts := read_facts(path)) is not None:
-                found.append((facts.step, path.name == FINAL, path.name))
-    return tuple(name for _, _, name in sorted(found))
-
-
 def require_known_tasks(recipe: AnyRecipe) -> None:
     """Finds out before hours of training whether the recipe's tasks are tasks."""
     if recipe.evaluate.tasks:
         from babyeval.registry import resolve_tasks
 
         resolve_tasks(list(recipe.evaluate.tasks))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(
-            f"The file is not valid JSON: {error}.", where=str(path), hint="Delete the folder and start again."
-        ) from error
-    return content

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from babyeval.errors import UsageError
 from babyeval.progress import Reporter
 
-from . import stages
+from . import begun, stages
 from .folders import content_key, file_digest, run_folder
 from .milestones import FINAL, Origin
 from .pretrain import STATES, Outcome
@@ -50,11 +50,11 @@ def tune(recipe: TuningRecipe, out: Path, resume: bool, devices: Devices, report
     if recipe.section == "prefer":
         require_known(recipe)
     folder, training = run_folder(out, recipe), recipe.training
-    stages.require_same_recipe(folder, recipe)
+    begun.require_same_recipe(folder, recipe)
     if (facts := read_facts(folder / FINAL)) is not None:
         reporter.note(f"{folder} is finished: {facts.words_tuned or 0:,} words in {facts.step:,} updates. Nothing is to do.")
         return stages.finished(recipe.section, folder, facts)
-    going_on = stages.is_begun(folder, resume, reporter)
+    going_on = begun.is_begun(folder, resume, reporter)
     stages.require_known_tasks(recipe)
     shape = divide_batch(training.batch_size, training.micro_batch_size, devices.world_size, recipe.section)
     sets = _sets(recipe, out, reporter)  # before a parent is trained for hours
@@ -65,7 +65,7 @@ def tune(recipe: TuningRecipe, out: Path, resume: bool, devices: Devices, report
 
     def start() -> None:
         if devices.main:
-            stages.begin(folder, recipe, origin, tokenizer, going_on=going_on)
+            begun.begin(folder, recipe, origin, tokenizer, going_on=going_on)
 
     job = {
         "recipe": recipe, "folder": folder, "tokenizer": tokenizer, "sets": sets, "origin": origin, "parent": parent,
@@ -80,7 +80,7 @@ def tune(recipe: TuningRecipe, out: Path, resume: bool, devices: Devices, report
         tokens=outcome.tokens_seen,
         steps=outcome.steps,
         parameters=outcome.parameters,
-        checkpoints=stages.checkpoint_names(folder),
+        checkpoints=begun.checkpoint_names(folder),
         validation=outcome.losses,
     )
 
@@ -192,7 +192,7 @@ def _require_tokenizer(parent: Checkpoint, recipe: TuningRecipe, out: Path) -> N
         return
     wanted = {"the one that it was trained with": parent.training.get("tokenizer_digest")}
     if recipe.before is not None:
-        base = run_folder(out, recipe.before) / stages.TOKENIZER / "tokenizer.json"
+        base = run_folder(out, recipe.before) / begun.TOKENIZER / "tokenizer.json"
         wanted["that of the recipe's base"] = file_digest(base) if base.is_file() else None
     for whose, digest in wanted.items():
         if digest is not None and digest != file_digest(file):

@@ -18,10 +18,10 @@ from babyeval.cache import cache_root
 from babyeval.data.verify import departures
 from babyeval.errors import BabyevalError, MemoryMissing
 from babyeval.fit import FIT_VERSION
-from babyeval.fit.lock import alone
 from babyeval.fit.metrics import MetricMissing, get_metric
 from babyeval.fit.plan import fit_backend, hyper_digest, kept_seeds, state_name
 from babyeval.fit.summary import Predicted, fit_scores
+from babyeval.lock import alone
 from babyeval.progress import Advance, Reporter
 from babyeval.records import Counts, DataInfo, FileInfo, FitInfo, Provenance, SeedFit, TaskResult, Timing
 from babyeval.run.execute import not_run, record_failure

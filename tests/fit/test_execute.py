@@ -14,9 +14,9 @@ from fake_fit import FakeFit, predicted
 from tiny import make_model, make_tokenizer
 
 import babyeval
+from babyeval import lock
 from babyeval.cache import cache_root
 from babyeval.errors import MemoryMissing, MissingError, ModelError
-from babyeval.fit import lock
 from babyeval.fit.spec import hyper_for
 from babyeval.fit.task import FitTask
 from babyeval.records import load_result

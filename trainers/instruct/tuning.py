@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babyeval.errors import UsageError
 from babyeval.models.naming import counted
 from babyeval.progress import Reporter
 
-from ..pretrain import STATES, Outcome, guarded, prepare_model
+from ..checks import row_length
+from ..pretrain import STATES, Outcome, ended, guarded, prepare_model
 from ..recipe import TuningRecipe
 from ..saving import choose_state, clean_states, read_facts
 from ..schedule import BatchShape, plan_checkpoints
@@ -85,7 +84,7 @@ def encode_sets(job: TuningJob, tokenizer: Any) -> Material:
     Raises:
         UsageError: A chat template loses replies, all are cut away, or a stage fills no batch.
     """
-    tuning, length = job.recipe.tuning, max_length(job)
+    tuning, length = job.recipe.tuning, row_length(job.recipe, job.parent.window)
     parts = {
         part: {name: encode_set(name, made.rows(part), tokenizer, length) for name, made in job.sets.items()}
         for part in ("train", "valid")
@@ -93,25 +92,6 @@ def encode_sets(job: TuningJob, tokenizer: Any) -> Material:
     sizes = {name: len(encoded) for name, encoded in parts["train"].items()}
     runs = plan_runs(tuning.curriculum, sizes, tuning.batch_size, job.recipe.seed, tuning.max_steps)
     return Material(parts["train"], parts["valid"], runs)
-
-
-def max_length(job: TuningJob) -> int:
-    """The most tokens of a row: the recipe's, or all that the model takes.
-
-    Raises:
-        UsageError: The model takes fewer, or nobody says how many.
-    """
-    tuning, window = job.recipe.tuning, job.parent.window
-    length = tuning.max_length or window
-    if length is None:
-        raise UsageError("Nothing says how many tokens the model takes.", hint="Set instruct.max_length.")
-    if window is not None and length > window:
-        raise UsageError(
-            f"instruct.max_length {length:,} is longer than the model takes ({window:,}).",
-            where="instruct.max_length",
-            hint=f"--set instruct.max_length={window}",
-        )
-    return length
 
 
 def instruct(job: TuningJob, start: Callable[[], None], reporter: Reporter) -> Outcome:
@@ -137,27 +117,19 @@ def instruct(job: TuningJob, start: Callable[[], None], reporter: Reporter) -> O
     done = next((i for i, run in enumerate(runs) if run is runs[-1] or read_facts(job.kept(run)) is None), 0)
     if done:
         reporter.note(f"Done before: {', '.join(stage.name for run in runs[:done] for stage in run.stages)}.")
-    kept: list[str] = []
-    for run in runs[done:]:
-        milestones, parameters = _run(job, material, run, reporter)
-        kept += milestones.kept
-    exposure = milestones.exposure
-    return Outcome(
-        steps=exposure.updates_before + run.updates,
-        words_seen=exposure.words_seen(run.updates),
-        tokens_seen=exposure.tokens(run.updates),
-        parameters=parameters,
-        kept=tuple(kept),
-        losses=milestones.losses,
-    )
+    outcomes = [_run(job, material, run, reporter) for run in runs[done:]]
+    return replace(outcomes[-1], kept=tuple(name for one in outcomes for name in one.kept))
 
 
-def _run(job: TuningJob, material: Material, run: Run, reporter: Reporter) -> tuple[Milestones, int]:
-    """Trains one run, and returns what it has measured and the number of parameters."""
+def _run(job: TuningJob, material: Material, run: Run, reporter: Reporter) -> Outcome:
+    """Trains one run.
+
+    Raises:
+        KeyboardInterrupt: A signal came during its last update, and another run would follow.
+    """
     from transformers import set_seed
 
     from ..callbacks import no_bars_of_the_library
-    from ..engine import release
     from ..milestones import FINAL
 
     exposure = exposure_of(job, material, run)
@@ -179,10 +151,10 @@ def _run(job: TuningJob, material: Material, run: Run, reporter: Reporter) -> tu
         guarded(lambda: trainer.go_on(state), job.recipe, job.shape)
         last = run is material.runs[-1]
         milestones.finish(trainer, run.updates, FINAL if last else job.kept(run).name)
-    if trainer.is_world_process_zero():
-        shutil.rmtree(job.folder / STATES if last else job.states(run), ignore_errors=True)
-    release(trainer)
-    return milestones, parameters
+    outcome = ended(trainer, job.folder / STATES if last else job.states(run), milestones, parameters)
+    if trainer.asked_to_stop and not last:
+        raise KeyboardInterrupt
+    return outcome
 
 
 def _parent_model(job: TuningJob, run: Run) -> Any:

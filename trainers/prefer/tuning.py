@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from babyeval.errors import UsageError
 from babyeval.models.naming import counted
 from babyeval.progress import Reporter
 
-from ..pretrain import STATES, Outcome, guarded, prepare_model
+from ..checks import row_length
+from ..pretrain import STATES, Outcome, ended, guarded, prepare_model
 from ..recipe import TuningRecipe
 from ..saving import clean_states
 from ..schedule import BatchShape, plan_checkpoints
@@ -128,7 +128,7 @@ def encode_sets(job: PreferenceJob, tokenizer: Any) -> Material:
                 where=f"sets.{name}: {made.manifest.source}",
                 hint="Preference rows have the fields chosen and rejected; other rows are for 'babyeval train instruct'.",
             )
-    length = max_length(job)
+    length = row_length(job.recipe, job.parent.window)
     train = encode_pairs(tokenizer, (row for made in job.sets.values() for row in made.rows("train")), length)
     valid = {name: encode_pairs(tokenizer, made.rows("valid"), length) for name, made in job.sets.items()}
     samples = tuning.epochs * len(train.pairs)
@@ -141,25 +141,6 @@ def encode_sets(job: PreferenceJob, tokenizer: Any) -> Material:
         )
     left = 0 if tuning.max_steps else samples - updates * tuning.batch_size
     return Material(train, valid, training_order(len(train.pairs), updates * tuning.batch_size, job.recipe.seed), left)
-
-
-def max_length(job: PreferenceJob) -> int:
-    """The most tokens of a prompt with one reply: the recipe's, or all that the model takes.
-
-    Raises:
-        UsageError: The model takes fewer, or nobody says how many.
-    """
-    window = job.parent.window
-    length = job.recipe.preference.max_length or window
-    if length is None:
-        raise UsageError("Nothing says how many tokens the model takes.", hint="Set prefer.max_length.")
-    if window is not None and length > window:
-        raise UsageError(
-            f"prefer.max_length {length:,} is longer than the model takes ({window:,}).",
-            where="prefer.max_length",
-            hint=f"--set prefer.max_length={window}",
-        )
-    return length
 
 
 def prefer(job: PreferenceJob, start: Callable[[], None], reporter: Reporter) -> Outcome:
@@ -181,7 +162,6 @@ def prefer(job: PreferenceJob, start: Callable[[], None], reporter: Reporter) ->
     from babyeval.models.tokenizer import load_tokenizer
 
     from ..callbacks import no_bars_of_the_library
-    from ..engine import release
 
     tokenizer = load_tokenizer(job.tokenizer)
     material = encode_sets(job, tokenizer)
@@ -201,17 +181,7 @@ def prefer(job: PreferenceJob, start: Callable[[], None], reporter: Reporter) ->
         trainer = guarded(lambda: _trainer(job, material, model, tokenizer, milestones, advance), job.recipe, job.shape)
         guarded(lambda: trainer.go_on(job.state), job.recipe, job.shape)
         milestones.finish(trainer, updates)
-    if trainer.is_world_process_zero():
-        shutil.rmtree(job.states, ignore_errors=True)
-    release(trainer)
-    return Outcome(
-        steps=updates,
-        words_seen=exposure.words_seen(updates),
-        tokens_seen=exposure.tokens(updates),
-        parameters=parameters,
-        kept=tuple(milestones.kept),
-        losses=milestones.losses,
-    )
+    return ended(trainer, job.states, milestones, parameters)
 
 
 def _exposure(job: PreferenceJob, material: Material) -> Exposure:

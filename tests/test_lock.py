@@ -10,14 +10,14 @@ import sys
 
 import pytest
 
+from babyeval import lock
 from babyeval.errors import MissingError
-from babyeval.fit import lock
-from babyeval.fit.lock import alone
+from babyeval.lock import alone
 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from babyeval.fit.lock import alone
+from babyeval.lock import alone
 with alone(Path(sys.argv[1]), lambda: None):
     print("held", flush=True)
     time.sleep(600)
