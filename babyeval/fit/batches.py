@@ -20,7 +20,7 @@ Read = Literal["first", "last", "mean"]
 # Updates whose examples are sorted by length together: enough to save padding, few enough to stay random.
 _BUCKET = 8
 # With the gradients of a pass its activations should still stay in a CPU's cache (benchmarks/README.md).
-_POSITIONS_CPU = 768
+_POSITIONS_CPU = 1536
 _POSITIONS_GPU = 65536
 UNLIMITED = 1 << 62
 
