@@ -142,3 +142,63 @@ def test_stages_one_after_the_other_and_what_a_dry_run_then_knows(tmp_path, corp
     again = inside("train", "pretrain", *args, cwd=tmp_path)
     assert again.code == 0, again.err
     assert "Stage pretrain" in again.out
+
+
+TUNED = """
+base = "tiny"
+condition = "replies"
+[sets.replies]
+kind = "file"
+file = "replies.jsonl"
+[instruct]
+batch_size = 4
+learning_rate = 0.01
+[instruct.curriculum]
+single = "replies"
+epochs = 2
+"""
+PREFERRED = """
+base = "tiny"
+condition = "preferences"
+[sets.pairs]
+kind = "file"
+file = "pairs.jsonl"
+[prefer]
+sets = ["pairs"]
+epochs = 2
+batch_size = 4
+learning_rate = 0.001
+"""
+
+
+def test_tuned_two_ways_from_one_parent_and_evaluated(tmp_path, corpus):
+    """The parent is trained by the first command and taken by the second; records know condition and seed."""
+    (tmp_path / "replies.toml").write_text(TUNED, encoding="utf-8")
+    (tmp_path / "pairs.toml").write_text(PREFERRED, encoding="utf-8")
+    rows = [{"prompt": f"Where is the {animal}?", "completion": f"By the {place}."} for animal in ANIMALS for place in PLACES]
+    _write_rows(tmp_path / "replies.jsonl", rows)
+    pairs = [{"prompt": row["prompt"], "chosen": row["completion"], "rejected": "Nobody can know."} for row in rows]
+    _write_rows(tmp_path / "pairs.jsonl", pairs)
+    args = ("--corpus", corpus, "--set", "seed=3", *TINY_ENOUGH)
+    tuned = process("train", "instruct", "replies.toml", *args, "--json", cwd=tmp_path)
+    assert tuned.code == 0, tuned.err
+    parents = tmp_path / "runs" / "pretrained" / "seed_3" / "final"
+    trained = (parents / "model.safetensors").stat().st_mtime_ns
+    preferred = inside("train", "prefer", "pairs.toml", *args, "--json", cwd=tmp_path)
+    assert preferred.code == 0, preferred.err
+    assert (parents / "model.safetensors").stat().st_mtime_ns == trained
+    parent = json.loads((parents / "babyeval.json").read_text(encoding="utf-8"))
+    for condition, done in (("replies", tuned), ("preferences", preferred)):
+        final = tmp_path / "runs" / condition / "seed_3" / "final"
+        facts = json.loads((final / "babyeval.json").read_text(encoding="utf-8"))
+        assert (facts["condition"], facts["seed"], facts["words_seen"]) == (condition, 3, done.json["words"])
+        assert facts["words_seen"] > parent["words_seen"]
+        ran = inside("run", "--model", final, "--tasks", "wug_past", "--split", "mini", "--json", cwd=tmp_path)
+        assert ran.code == 0, ran.err
+        (record,) = ran.json["results"]
+        model = record["model"]
+        assert (model["condition"], model["train_seed"], model["words_seen"]) == (condition, 3, facts["words_seen"])
+
+
+def _write_rows(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
