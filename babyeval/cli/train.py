@@ -27,6 +27,7 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="SECTION.KEY=VALUE instead of what the recipe says; may be repeated.", show_default=False),
 ]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what the training comes to, and stop; needs no corpus.")]
 _OUT = Path("runs")
 
@@ -91,7 +92,7 @@ def pretrain(
     out: Folder = _OUT,
     corpus: CorpusFolder = None,
     settings: Settings = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")] = False,
+    resume: Resume = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
@@ -108,7 +109,7 @@ def instruct(
     out: Folder = _OUT,
     corpus: CorpusFolder = None,
     settings: Settings = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")] = False,
+    resume: Resume = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
@@ -125,7 +126,7 @@ def prefer(
     out: Folder = _OUT,
     corpus: CorpusFolder = None,
     settings: Settings = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")] = False,
+    resume: Resume = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
