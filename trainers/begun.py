@@ -88,7 +88,7 @@ def begin(folder: Path, recipe: AnyRecipe, origin: Origin, tokenizer: Path, *, g
 
     if going_on and (folder / ORIGIN_FILE).is_file():
         stored = _read_json(folder / ORIGIN_FILE)
-        if changed := [name for name, digest in asdict(origin).items() if stored.get(name) != digest]:
+        if changed := [name for name, digest in asdict(origin).items() if stored.get(name, digest) != digest]:
             raise UsageError(
                 f"The training cannot go on: since it began, its {' and '.join(changed)} changed.",
                 where=str(folder / ORIGIN_FILE),

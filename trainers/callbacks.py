@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState
 
 from babyeval.errors import MissingError, UsageError, raise_interrupt
 
@@ -24,10 +25,11 @@ class Exposure:
         words: Words of this training after so many updates.
         tokens: Tokens of this training.
         epochs: Passes over the training part.
-        before: Words that were seen before this training, by the parent or in earlier stages.
+        before: Words that were seen before this training, by the parent as far as known, or in earlier stages.
         updates_before: Updates of earlier stages.
         tuned_from: Of a tuning, the words that the parent has seen.
         stage: Of a tuning, the name of the stage that an update belongs to.
+        known: Whether it is known how many words the parent has seen; if not, only those of this training count.
     """
 
     words: Callable[[int], int]
@@ -37,9 +39,10 @@ class Exposure:
     updates_before: int = 0
     tuned_from: int | None = None
     stage: Callable[[int], str] | None = None
+    known: bool = True
 
     def words_seen(self, step: int) -> int:
-        """Words of all training so far."""
+        """Words of all training so far, of which a parent's may be unknown (`known`)."""
         return self.before + self.words(step)
 
     def words_tuned(self, step: int) -> int | None:
@@ -148,13 +151,14 @@ def no_bars_of_the_library() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def report_callbacks(names: tuple[str, ...], folder: Path, step: int) -> list[Any]:
+def report_callbacks(names: tuple[str, ...], folder: Path, step: int, before: int = 0) -> list[Any]:
     """The library's callbacks that report elsewhere.
 
     Args:
         names: As ``transformers`` calls them.
         folder: The run's folder; TensorBoard's files lie below it.
-        step: Update from which the training goes on; what TensorBoard shows after it is dropped.
+        step: Update from which the training goes on, earlier stages counted; what TensorBoard shows after it is dropped.
+        before: Updates of earlier stages, so that all stages stand on one axis.
 
     Raises:
         UsageError: The library knows no such name.
@@ -181,4 +185,17 @@ def report_callbacks(names: tuple[str, ...], folder: Path, step: int) -> list[An
                 where="logging.report_to",
                 hint=f"pip install {name}, or report nowhere: --set 'logging.report_to=[]'",
             ) from error
+    for callback in callbacks if before else []:
+        callback.on_log = _later(callback.on_log, before)
     return callbacks
+
+
+def _later(report: Callable[..., Any], before: int) -> Callable[..., Any]:
+    """Reports as if so many updates had come before the library's first one."""
+
+    def on_log(args: Any, state: TrainerState, control: Any, **more: Any) -> Any:
+        moved = copy.copy(state)
+        moved.global_step += before
+        return report(args, moved, control, **more)
+
+    return on_log

@@ -21,18 +21,34 @@ def check_recipe(recipe: AnyRecipe) -> None:
 
     Raises:
         UsageError: The schedule is unknown or lacks or does not take an option; the attention does not compute in the
-            recipe's arithmetic; the batch cannot be divided among the devices; or the architecture does not take what
-            `model.extra` says.
+            recipe's arithmetic; the batch cannot be divided among the devices; the architecture does not take what
+            `model.extra` says; or a tuning's rows are longer than its parent takes, or that one writes nothing.
+        MissingError: The chat template is not there.
     """
     from .model import empty_model
     from .schedule import divide_batch
+    from .tokenizer import read_template
 
     training = recipe.training
     _check_schedule(training, recipe.section)
     _check_attention(training, recipe.section)
+    if isinstance(recipe, TuningRecipe) and recipe.training.chat_template is not None:
+        read_template(recipe.training.chat_template)
     divide_batch(training.batch_size, training.micro_batch_size, training.devices or 1, recipe.section)
+    if isinstance(recipe, TuningRecipe) and recipe.parent is None and recipe.root is not None:  # before the parent is trained
+        _check_parent(recipe, recipe.root)
     if isinstance(recipe, Recipe):
         empty_model(recipe.model, recipe.tokenizer.vocab_size)
+
+
+def _check_parent(recipe: TuningRecipe, root: Recipe) -> None:
+    if not root.causal:
+        raise UsageError(
+            f"The base is a masked model ({root.model.architecture}), which writes no replies.",
+            where="base",
+            hint="Tuning needs a causal model: llama or gpt2.",
+        )
+    row_length(recipe, root.model.max_length)
 
 
 def _check_schedule(training: Updates, section: str) -> None:

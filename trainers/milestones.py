@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from babyeval.errors import BabyevalError, ModelError, raise_interrupt
 from babyeval.progress import Reporter
 
-from .callbacks import Exposure
-from .history import FIGURE_FILE, LOG_FILE, append_line, draw, read_lines
+from .callbacks import Before, Due, Exposure, Progress, report_callbacks
+from .history import FIGURE_FILE, LOG_FILE, append_line, cut_back, draw, read_lines
 from .recipe import AnyRecipe
-from .saving import TrainingFacts, save_checkpoint
+from .saving import TrainingFacts, clean_states, save_checkpoint, steps_done
 from .schedule import Schedule
 from .validate import DomainLoss, as_log, in_words, validate
 
@@ -36,12 +36,14 @@ class Origin:
         tokenizer: Digest of the tokenizer's file.
         parent: Digest of the checkpoint from which it goes on.
         sets: Digest of each set of a tuning.
+        chat_template: Of a tuning, digest of the template that writes its rows.
     """
 
     corpus: str
     tokenizer: str
     parent: str | None = None
     sets: Mapping[str, str] = field(default_factory=dict)
+    chat_template: str | None = None
 
 
 @dataclass(slots=True)
@@ -76,6 +78,34 @@ class Milestones:
     kept: list[str] = field(default_factory=list)
     losses: dict[str, DomainLoss] = field(default_factory=dict)
     _validated: int = -1
+
+    def callbacks(
+        self, advance: Callable[[int], None], state: Path | None, *, main: bool, more: Mapping[str, str] | None = None
+    ) -> list[Any]:
+        """What happens between updates; what writes and shows does so in the first process alone.
+
+        Args:
+            advance: Moves the bar.
+            state: From which the training goes on; what the log has of later updates is removed.
+            main: Whether this is the first process.
+            more: As of `Progress`.
+        """
+        if not main:
+            return [Due(self.due)]
+        log, before = self.folder / LOG_FILE, self.exposure.updates_before
+        done = before + steps_done(state)
+        cut_back(log, done or -1)  # nothing is done: not even validated
+        reports = report_callbacks(self.recipe.logging.report_to, self.folder, done, before)
+        return [Due(self.due), Progress(self.exposure, advance, log, more), *reports]
+
+    def attach(self, trainer: LanguageTrainer, state: Path | None) -> None:
+        """Has the trainer call for whatever is due; removes what an interrupted training left behind the state."""
+        trainer.milestone = lambda step: self.reach(trainer, step)
+        if self.exposure.tuned_from is not None and not self.exposure.updates_before + steps_done(state):
+            trainer.add_callback(Before(lambda: self.begin(trainer)))
+        trainer.accelerator.wait_for_everyone()  # all have chosen the state before others are removed
+        if trainer.is_world_process_zero():
+            clean_states(trainer.states, state)
 
     def due(self, step: int) -> bool:
         """Whether anything is to be done after this update."""
@@ -143,7 +173,7 @@ class Milestones:
         return TrainingFacts(
             condition=self.recipe.condition,
             seed=self.recipe.seed,
-            words_seen=self.exposure.words_seen(step),
+            words_seen=self.exposure.words_seen(step) if self.exposure.known else None,
             words_tuned=self.exposure.words_tuned(step),
             tokens_seen=self.exposure.tokens(step),
             step=self.exposure.updates_before + step,

@@ -15,8 +15,8 @@ from babyeval.models.naming import counted
 from babyeval.progress import Reporter
 
 from .recipe import AnyRecipe, Recipe
-from .saving import clean_states
-from .schedule import BatchShape, plan_checkpoints
+from .saving import steps_done
+from .schedule import BatchShape, in_words, plan_checkpoints
 
 if TYPE_CHECKING:
     from babyeval.models.checkpoint import Checkpoint
@@ -69,7 +69,8 @@ class Outcome:
 
     Attributes:
         steps: Updates.
-        words_seen: Words of all training, the parent's included.
+        words_seen: Words of all training, the parent's included; None if nobody knows these.
+        words_tuned: Of a tuning, words seen in it.
         tokens_seen: Tokens of this training.
         parameters: Of the model.
         kept: Names of the checkpoints written by this process.
@@ -77,7 +78,8 @@ class Outcome:
     """
 
     steps: int
-    words_seen: int
+    words_seen: int | None
+    words_tuned: int | None
     tokens_seen: int
     parameters: int
     kept: tuple[str, ...]
@@ -122,7 +124,7 @@ def pretrain(job: Job, reporter: Reporter) -> Outcome:
     """
     from transformers import set_seed
 
-    from .callbacks import Due, Progress, no_bars_of_the_library
+    from .callbacks import no_bars_of_the_library
     from .stream import TrainStream
 
     recipe, batch = job.recipe, job.shape.size
@@ -130,7 +132,7 @@ def pretrain(job: Job, reporter: Reporter) -> Outcome:
     stream = TrainStream(job.shards.train, updates * batch, recipe.seed, recipe.pretrain.mask_share)
     exposure = _exposure(job, stream)
     schedule = plan_checkpoints(recipe.checkpoints, updates, exposure.words, exposure.before)
-    first = _step(job.state)
+    first = steps_done(job.state)
     if not first:
         _say_what_comes(job, updates, schedule.remarks(), reporter)
     set_seed(recipe.seed)
@@ -139,8 +141,7 @@ def pretrain(job: Job, reporter: Reporter) -> Outcome:
     milestones = _milestones(job, schedule, exposure, _validation_sets(job), reporter)
     bar = reporter.bar("Training", exposure.words(updates) - exposure.words(first), "words")
     with no_bars_of_the_library(), bar as advance:
-        main = [lambda log: Progress(exposure, advance, log)]
-        trainer = _trainer(job, model, stream, milestones, [Due(milestones.due)], main)
+        trainer = _trainer(job, model, stream, milestones, advance)
         guarded(lambda: trainer.go_on(job.state), recipe, job.shape)
         milestones.finish(trainer, updates)
     return ended(trainer, job.states, milestones, parameters)
@@ -156,7 +157,8 @@ def ended(trainer: LanguageTrainer, states: Path, milestones: Milestones, parame
     exposure, updates = milestones.exposure, milestones.schedule.updates
     return Outcome(
         steps=exposure.updates_before + updates,
-        words_seen=exposure.words_seen(updates),
+        words_seen=exposure.words_seen(updates) if exposure.known else None,
+        words_tuned=exposure.words_tuned(updates),
         tokens_seen=exposure.tokens(updates),
         parameters=parameters,
         kept=tuple(milestones.kept),
@@ -249,20 +251,11 @@ def _milestones(job: Job, schedule: Any, exposure: Exposure, sets: dict[str, Val
     )  # fmt: skip
 
 
-def _trainer(
-    job: Job, model: Any, stream: Any, milestones: Milestones, callbacks: list[Any], main: list[Callable[[Path], Any]]
-) -> LanguageTrainer:
-    """The library's trainer; what writes and shows runs in the first process alone."""
-    from .callbacks import report_callbacks
+def _trainer(job: Job, model: Any, stream: Any, milestones: Milestones, advance: Callable[[int], None]) -> LanguageTrainer:
     from .engine import LanguageTrainer, training_settings
-    from .history import LOG_FILE, cut_back
     from .stream import collate
 
     settings = training_settings(job.recipe, job.states, job.shape, milestones.schedule.updates, job.deepspeed)
-    if settings.process_index == 0:
-        cut_back(job.folder / LOG_FILE, _step(job.state))
-        callbacks = [*callbacks, *(make(job.folder / LOG_FILE) for make in main)]
-        callbacks += report_callbacks(job.recipe.logging.report_to, job.folder, _step(job.state))
     if settings.dataloader_num_workers:  # forked after tokenizers were used, which would warn
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     attention = getattr(model.config, "_attn_implementation", None) or job.recipe.pretrain.attention
@@ -273,13 +266,10 @@ def _trainer(
         settings=settings,
         schedule=milestones.schedule,
         states=job.states,
-        callbacks=callbacks,
+        callbacks=milestones.callbacks(advance, job.state, main=settings.process_index == 0),
         causal=job.recipe.model.causal,
     )
-    trainer.milestone = lambda step: milestones.reach(trainer, step)
-    trainer.accelerator.wait_for_everyone()  # all have chosen the state before others are removed
-    if settings.process_index == 0:
-        clean_states(job.states, job.state)
+    milestones.attach(trainer, job.state)
     return trainer
 
 
@@ -307,19 +297,10 @@ def guarded(train: Callable[[], T], recipe: AnyRecipe, shape: BatchShape) -> T:
         ) from error
 
 
-def _step(state: Path | None) -> int:
-    return 0 if state is None else int(state.name.rpartition("-")[2])
-
-
 def _say_what_comes(job: Job, updates: int, remarks: list[str], reporter: Reporter) -> None:
     training, blocks = job.recipe.pretrain, len(job.shards.train)
     left = 0 if training.max_steps else training.epochs * blocks - updates * training.batch_size
-    reporter.note(
-        f"{counted(updates, 'update')} of {counted(training.batch_size, 'sequence')}, "
-        f"{updates * training.batch_size / blocks:.2f} passes over {counted(blocks, 'sequence')}"
-        + (f"; {counted(left, 'sequence')} at the end fill no batch and are left out." if left else ".")
-    )
-    for remark in remarks:
+    for remark in [in_words(updates, training.batch_size, blocks, left, "sequence"), *remarks]:
         reporter.note(remark)
     if job.parent is not None and job.parent.words_seen is None:
         reporter.note(f"Nothing says how many words {job.recipe.parent} has seen: only those of this training are counted.")

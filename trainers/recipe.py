@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_valid
 from babyeval.card import explain_validation, first_problem
 from babyeval.errors import MissingError, UsageError
 
-from .instruct.spec import SetSpec
+from .instruct.spec import SetSpec, require_known
 from .overrides import Override, merged, override_in, parse, same_as
 from .sections import (
     Checkpoints,
@@ -80,7 +80,7 @@ class AnyRecipe(Section):
 
     @property
     def lineage(self) -> tuple[AnyRecipe, ...]:
-        """This recipe, the one whose training comes before, and so on."""
+        """This recipe, the one whose training comes before, and so on, until a checkpoint takes its place."""
         return (self,)
 
     def as_json(self) -> dict[str, Any]:
@@ -161,10 +161,7 @@ class TuningRecipe(AnyRecipe):
             raise ValueError("a recipe with base or sets needs a section instruct or prefer")
         if self.base is None and self.parent is None:
             raise ValueError("base (a recipe) or parent (a checkpoint) is needed: what is tuned?")
-        if self.instruct is not None:
-            self.instruct.curriculum.require_known(self.sets)
-        if self.prefer is not None and (unknown := [name for name in self.prefer.sets if name not in self.sets]):
-            raise ValueError(f"prefer.sets names '{unknown[0]}', which sets does not describe ({', '.join(self.sets) or 'none'})")
+        require_known(self.set_names, self.sets, "prefer.sets" if self.instruct is None else "instruct.curriculum")
         return self
 
     @property
@@ -212,7 +209,7 @@ class TuningRecipe(AnyRecipe):
 
     @property
     def lineage(self) -> tuple[AnyRecipe, ...]:
-        return (self,) if self._before is None else (self, *self._before.lineage)
+        return (self,) if self._before is None or self.parent is not None else (self, *self._before.lineage)
 
     @property
     def set_names(self) -> tuple[str, ...]:
@@ -234,7 +231,8 @@ def load_recipe(name: str, overrides: tuple[str, ...] = ()) -> Recipe | TuningRe
     Args:
         name: Path of a TOML file, or the name of a shipped recipe.
         overrides: Each ``section.key=value``; a value is read as TOML, else as text. Of a recipe with a base, those of
-            sections that are the base's go there: ``seed``, ``data`` and ``logging`` to both.
+            sections that are the base's go there: ``seed``, ``data`` and ``logging`` to both, ``sets`` wherever a set
+            is described.
 
     Raises:
         MissingError: There is no such file or recipe.
@@ -244,8 +242,11 @@ def load_recipe(name: str, overrides: tuple[str, ...] = ()) -> Recipe | TuningRe
         >>> load_recipe("tiny", ("seed=3", "pretrain.epochs=1")).seed
         3
     """
-    path = _find(name)
-    return _loaded(path, [parse(text) for text in overrides], ())[0]
+    settings = [parse(text) for text in overrides]
+    recipe = _loaded(_find(name), settings, ())[0]
+    if isinstance(recipe, TuningRecipe):
+        _require_used(recipe, settings)
+    return recipe
 
 
 def _loaded(path: Path, overrides: list[Override], above: tuple[Path, ...]) -> tuple[Recipe | TuningRecipe, dict[str, Any]]:
@@ -253,20 +254,27 @@ def _loaded(path: Path, overrides: list[Override], above: tuple[Path, ...]) -> t
     if path.resolve() in above:
         raise UsageError("The recipe is its own base.", where=" -> ".join(map(str, (*above, path))))
     content = _read(path)
-    base = content.get("base")
-    before: Recipe | TuningRecipe | None = None
-    if isinstance(base, str):
-        own = [one for one in overrides if one.keys[0] not in _passed_down(content)]
-        down = [one for one in overrides if one.keys[0] in {*_passed_down(content), *_SHARED}]
-        for one in own:
+    for one in overrides:
+        if one.keys == ("base",):
             override_in(content, one)
+    described, base = content.get("sets", {}), content.get("base")
+    earlier = _passed_down(content) if isinstance(base, str) else set()
+    of_sets = [one for one in overrides if one.keys[0] == "sets" and len(one.keys) > 1]
+    for one in overrides:
+        if one.keys[0] not in earlier and one not in of_sets:
+            override_in(content, one)
+    before: Recipe | TuningRecipe | None = None
+    inherited: dict[str, Any] = {}
+    if isinstance(base, str):
+        _require_trained(content, [one for one in overrides if one.keys[0] in earlier], path)
+        down = [one for one in overrides if one.keys[0] in {*earlier, *_SHARED}] + of_sets
         place = _find(base, path.parent)
         before, below = _loaded(place, [*same_as(content, _SHARED_VALUES), *down], (*above, path.resolve()))
         inherited = {key: below[key] for key in (*_SHARED, "sets") if key in below}
-        content = merged(inherited, content)
-    else:
-        for one in overrides:
+    for one in of_sets:  # of a set that nobody describes, at the top
+        if one.keys[1] in described or not (above or one.keys[1] in inherited.get("sets", {})):
             override_in(content, one)
+    content = merged(inherited, content)
     kind: type[Recipe] | type[TuningRecipe] = TuningRecipe if _TUNING & content.keys() and "model" not in content else Recipe
     try:
         recipe = kind.model_validate(content)
@@ -291,6 +299,36 @@ _SHARED_VALUES = (("seed",), ("data", "corpus"))
 def _passed_down(content: dict[str, Any]) -> set[str]:
     """The sections of which a recipe with this content has none, but its base may."""
     return {"tokenizer", "model", "pretrain", *(("instruct",) if "prefer" in content else ())}
+
+
+def _require_trained(content: dict[str, Any], earlier: list[Override], path: Path) -> None:
+    """Refuses settings of trainings whose place a checkpoint takes.
+
+    Raises:
+        UsageError: There is one.
+    """
+    if earlier and content.get("parent") is not None:
+        raise UsageError(
+            f"--set {earlier[0].text} is of an earlier training, and none takes place: parent = {content['parent']} is there.",
+            where=str(path),
+            hint="Leave out the one or the other.",
+        )
+
+
+def _require_used(recipe: TuningRecipe, overrides: list[Override]) -> None:
+    """Refuses settings of sets that nothing is trained on.
+
+    Raises:
+        UsageError: There is one.
+    """
+    used = {name for one in recipe.lineage if isinstance(one, TuningRecipe) for name in one.set_names}
+    for override in overrides:
+        if override.keys[0] == "sets" and len(override.keys) > 1 and override.keys[1] not in used:
+            raise UsageError(
+                f"--set {override.text} would change nothing: no training is on the set '{override.keys[1]}'.",
+                where=f"sets.{override.keys[1]}",
+                hint=f"Trained on: {', '.join(sorted(used))}.",
+            )
 
 
 def _read(path: Path) -> dict[str, Any]:

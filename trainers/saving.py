@@ -19,6 +19,7 @@ from .folders import built, file_digest
 from .recipe import AnyRecipe
 
 TRAINING_FILE = "babyeval.json"  # read by babyeval.models.checkpoint
+GENERATION_FILE = "generation_config.json"
 STATE_MARKER = "whole.json"
 KEPT_STATES = 2
 
@@ -35,7 +36,7 @@ class TrainingFacts(BaseModel):
         schema_version: Of this file.
         condition: The recipe's.
         seed: The recipe's.
-        words_seen: Words of all training so far, each time they were read, the parent's included.
+        words_seen: Words of all training so far, each time they were read, the parent's included; None if nobody knows these.
         words_tuned: Of a tuned model, words of the tuning alone.
         tokens_seen: Tokens of this training.
         step: Updates of this training.
@@ -52,7 +53,7 @@ class TrainingFacts(BaseModel):
     schema_version: int = 1
     condition: str
     seed: int
-    words_seen: int
+    words_seen: int | None
     words_tuned: int | None = None
     tokens_seen: int
     step: int
@@ -81,7 +82,27 @@ def save_checkpoint(folder: Path, write_weights: Callable[[Path], None], tokeniz
         for name in _UNWANTED:
             (draft / name).unlink(missing_ok=True)
         copy_files(tokenizer, draft)
+        if facts.words_tuned is not None:
+            _write_ends(draft)
         (draft / TRAINING_FILE).write_text(facts.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def _write_ends(folder: Path) -> None:
+    """Adds the tokens that end a reply to those at which generation stops: a chat template may end it by a mark of its own."""
+    from babyeval.models.tokenizer import load_tokenizer
+
+    from .instruct.encode import reply_ends
+
+    path = folder / GENERATION_FILE
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known = content.get("eos_token_id")
+    before = known if isinstance(known, list) else [] if known is None else [known]
+    ends = list(dict.fromkeys([*before, *reply_ends(load_tokenizer(folder))]))
+    if ends == before:
+        return
+    content.pop("_from_model_config", None)  # with it the library takes them from the model's configuration
+    content["eos_token_id"] = ends if len(ends) > 1 else ends[0]
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def copy_files(source: Path, target: Path) -> None:
@@ -199,6 +220,11 @@ def clean_states(root: Path, keep: Path | None) -> None:
     for step, folder in _states(root):
         if step > last:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def steps_done(state: Path | None) -> int:
+    """Updates after which a state was saved; 0 without one."""
+    return 0 if state is None else _step(state)
 
 
 def _states(root: Path) -> list[tuple[int, Path]]:

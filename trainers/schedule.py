@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from babyeval.errors import UsageError
-from babyeval.models.naming import short_count
+from babyeval.models.naming import counted, short_count
 
 from .recipe import Checkpoints
 
@@ -32,6 +32,7 @@ class Schedule:
         skipped: Names of the recipe that no checkpoint gets, because the next one falls on the same update.
         unreached: Names of the recipe that need more words than the training sees.
         past: Names of the recipe that the parent has seen already.
+        uncounted: Names of the recipe for which nobody knows the words, since nothing says how many the parent has seen.
     """
 
     updates: int
@@ -40,6 +41,12 @@ class Schedule:
     skipped: tuple[str, ...] = ()
     unreached: tuple[str, ...] = ()
     past: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
+
+    def part(self, first: int, updates: int) -> Schedule:
+        """The schedule of so many updates after the first ones, numbered from 1 on, with the names of the whole."""
+        at = {update - first: names for update, names in self.at.items() if first < update <= first + updates}
+        return replace(self, updates=updates, at=at)
 
     def state_at(self, update: int) -> bool:
         """Whether the state to go on from is saved after this update; after the last one the final weights are."""
@@ -56,10 +63,15 @@ class Schedule:
             said.append(f"The training sees too few words for {', '.join(self.unreached)}.")
         if self.past:
             said.append(f"The parent has already seen the words of {', '.join(self.past)}.")
+        if self.uncounted:
+            said.append(
+                "Nothing says how many words the parent has seen, so there are no checkpoints by words: "
+                f"{', '.join(self.uncounted)}."
+            )
         return said
 
 
-def plan_checkpoints(settings: Checkpoints, updates: int, words_after: Callable[[int], int], before: int = 0) -> Schedule:
+def plan_checkpoints(settings: Checkpoints, updates: int, words_after: Callable[[int], int], before: int | None = 0) -> Schedule:
     """Finds for each wanted number of words the first update after which at least so many have been seen.
 
     Two ages that fall on one update would be two names of the same weights, which a learning curve must not
@@ -67,9 +79,9 @@ def plan_checkpoints(settings: Checkpoints, updates: int, words_after: Callable[
 
     Args:
         settings: The recipe's section.
-        updates: Updates of the training.
+        updates: Updates of the training, all stages of a tuning together.
         words_after: Words seen after an update (1 is the first), the parent's not counted; it never falls.
-        before: Words that the parent has seen.
+        before: Words that the parent has seen; None if nobody knows.
 
     Raises:
         UsageError: Two numbers of words would give one name.
@@ -83,10 +95,10 @@ def plan_checkpoints(settings: Checkpoints, updates: int, words_after: Callable[
     _require_different_names(marks)
     names: dict[int, list[str]] = {}
     skipped = []
-    left = [mark for mark in marks if mark > before]
+    left = [] if before is None else [mark for mark in marks if mark > before]
     position = 0
     for update in range(1, updates + 1):
-        seen = before + words_after(update)
+        seen = (before or 0) + words_after(update)
         first = position
         while position < len(left) and left[position] <= seen:
             position += 1
@@ -101,7 +113,8 @@ def plan_checkpoints(settings: Checkpoints, updates: int, words_after: Callable[
         resume_steps=settings.resume_steps,
         skipped=tuple(skipped),
         unreached=tuple(_name(mark) for mark in left[position:]),
-        past=tuple(_name(mark) for mark in marks if mark <= before),
+        past=tuple(_name(mark) for mark in marks if before is not None and mark <= before),
+        uncounted=tuple(map(_name, marks)) if before is None else (),
     )
 
 
@@ -117,6 +130,18 @@ def _require_different_names(marks: tuple[int, ...]) -> None:
                 where="checkpoints.words",
                 hint="Round them to six digits.",
             )
+
+
+def in_words(updates: int, batch: int, items: int, left_over: int, unit: str) -> str:
+    """A training's updates and passes over its data, in a sentence.
+
+    Example:
+        >>> in_words(updates=3, batch=4, items=7, left_over=2, unit="row")
+        '3 updates of 4 rows, 1.71 passes over 7 rows; 2 rows at the end fill no batch and are left out.'
+    """
+    left = f"; {counted(left_over, unit)} at the end fill no batch and are left out" if left_over else ""
+    passes = f"{updates * batch / items:.2f} passes over {counted(items, unit)}"
+    return f"{counted(updates, 'update')} of {counted(batch, unit)}, {passes}{left}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,10 +200,12 @@ class Tuning(Updates):
     Attributes:
         curriculum: Which sets, in which order, how often.
         max_length: Tokens of a row, which is cut at its end if it is longer; None: all that the model takes.
+        chat_template: A shipped template's name, or a path to a Jinja file; None: the parent's.
     """
 
     curriculum: Curriculum
     max_length: int | None = Field(default=None, ge=8)
+    chat_template: str | None = Field(default=None, min_length=1)
 
 
 class Preference(Updates):
@@ -215,6 +217,7 @@ class Preference(Updates):
         beta: How much it costs to leave the reference.
         loss: Of a pair's margin: DPO's own (``sigmoid``), or ``hinge``.
         max_length: Tokens of a row, which is cut at its end if it is longer; None: all that the model takes.
+        chat_template: A shipped template's name, or a path to a Jinja file; None: the parent's.
     """
 
     sets: tuple[str, ...] = Field(min_length=1)
@@ -222,6 +225,7 @@ class Preference(Updates):
     beta: float = Field(default=0.1, gt=0)
     loss: Literal["sigmoid", "hinge"] = "sigmoid"
     max_length: int | None = Field(default=None, ge=8)
+    chat_template: str | None = Field(default=None, min_length=1)
 
 
 class Checkpoints(Section):

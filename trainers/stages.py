@@ -177,7 +177,7 @@ def _pretrain(recipe: Recipe, out: Path, resume: bool, devices: Devices, reporte
     folder = run_folder(out, recipe)
     require_same_recipe(folder, recipe)
     if (facts := read_facts(folder / FINAL)) is not None:
-        reporter.note(f"{folder} is finished: {facts.words_seen:,} words in {facts.step:,} updates. Nothing is to do.")
+        reporter.note(f"{folder} is finished: {facts.words_seen or 0:,} words in {facts.step:,} updates. Nothing is to do.")
         return finished("pretrain", folder, facts)
     state = state_of(folder, resume, reporter)
     require_known_tasks(recipe)
@@ -238,14 +238,35 @@ def _tokenizer(recipe: Recipe, corpus: Corpus, parent: Checkpoint | None, out: P
     return made
 
 
-def parents_tokenizer(parent: Checkpoint, out: Path) -> Path:
-    """A folder with the parent's tokenizer and nothing else."""
-    from .folders import content_key, data_folder
+def parents_tokenizer(parent: Checkpoint, out: Path, chat_template: str | None = None, reporter: Reporter | None = None) -> Path:
+    """A folder with the parent's tokenizer and nothing else.
 
-    folder = data_folder(out, "tokenizer", content_key("of a parent", parent.digest))
+    Args:
+        parent: Whose.
+        out: Folder of all runs.
+        chat_template: Takes the place of the parent's: a shipped template's name, or the path of a Jinja file.
+        reporter: Is told which marks of that template are no tokens.
+
+    Raises:
+        MissingError: The template is not there, or the folder cannot be written.
+        UsageError: The tokenizer has no tokens for the template's marks.
+    """
+    from copy import deepcopy
+
+    from .folders import content_key, data_folder
+    from .tokenizer import read_template, require_marks
+
+    tokenizer = parent.tokenizer
+    if chat_template is not None:
+        tokenizer = deepcopy(tokenizer)
+        tokenizer.chat_template = read_template(chat_template)
+        if (said := require_marks(tokenizer, chat_template)) and reporter is not None:
+            reporter.note(said)
+    # The digest leaves out the template, which says how a model is asked, and not what it answers.
+    folder = data_folder(out, "tokenizer", content_key("of a parent", parent.digest, tokenizer.chat_template))
     if not folder.is_dir():
         with built(folder) as draft:
-            parent.tokenizer.save_pretrained(draft)
+            tokenizer.save_pretrained(draft)
             if parent.folder is not None and (parent.folder / "tokenizer.json").is_file():
                 shutil.copyfile(parent.folder / "tokenizer.json", draft / "tokenizer.json")  # so that its digest stays
     return folder

@@ -58,7 +58,7 @@ def train_tokenizer(corpus: Corpus, spec: TokenizerSpec, causal: bool, out: Path
         reporter.note(f"Tokenizer: {folder} is there, and is used.")
         return folder
     named = _named_tokens(spec, causal)
-    more = sorted(set(_TEMPLATE_TOKEN.findall(template or "")))
+    more = template_marks(template or "")
     backend = _TRAINERS[spec.kind](_Texts(corpus, spec, reporter), spec, [*named.values(), *more])
     _require_size(backend.get_vocab_size(), spec)
     tokenizer = _finished(backend, named, more, max_length)
@@ -100,6 +100,40 @@ def read_template(name: str) -> str:
         f"There is no chat template '{name}', neither as a file nor among those that come with babyeval.",
         hint=f"Shipped: {', '.join(known)}.",
     )
+
+
+def template_marks(template: str) -> list[str]:
+    """The marks ``<|...|>`` of a chat template, which are to be tokens of their own."""
+    return sorted(set(_TEMPLATE_TOKEN.findall(template)))
+
+
+def require_marks(tokenizer: Any, name: str) -> str:
+    """Looks whether the marks of a tokenizer's chat template are tokens of its vocabulary.
+
+    Args:
+        tokenizer: With the template, which was written for another one.
+        name: The template's, for messages.
+
+    Returns:
+        What has to be said of marks that are none; empty if all are.
+
+    Raises:
+        UsageError: One of them is unknown even in pieces.
+    """
+    known = tokenizer.get_vocab()
+    absent = [mark for mark in template_marks(tokenizer.chat_template) if mark not in known]
+    pieces = {mark: tokenizer(mark, add_special_tokens=False)["input_ids"] for mark in absent}
+    lost = [mark for mark, ids in pieces.items() if not ids or tokenizer.unk_token_id in ids]
+    if lost:
+        raise UsageError(
+            f"The vocabulary has no tokens for the marks of the chat template: {', '.join(lost)}.",
+            where=f"chat_template: {name}",
+            hint="Take a template without them, such as plain, or set tokenizer.chat_template before pre-training.",
+        )
+    if not absent:
+        return ""
+    counts = ", ".join(f"{mark} ({len(ids)} tokens)" for mark, ids in pieces.items())
+    return f"Marks of the chat template that are no tokens of the vocabulary are read as plain text: {counts}."
 
 
 class _Texts:

@@ -14,7 +14,7 @@ from .folders import content_key, file_digest, run_folder
 from .milestones import FINAL, Origin
 from .pretrain import STATES, Outcome
 from .recipe import AnyRecipe, TuningRecipe, differences
-from .saving import TrainingFacts, choose_state, read_facts
+from .saving import choose_state, read_facts
 from .schedule import divide_batch
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .instruct.sets import InstructionSet
 
 # What says how a training runs, or what is kept of it, but not which weights it leaves.
-_NO_MATTER = ("condition", "base", "parent", "checkpoints", "logging", "evaluate", "data.corpus")
+_NO_MATTER = ("condition", "checkpoints", "logging", "evaluate", "data.corpus")
 _NO_MATTER_KEYS = ("micro_batch_size", "devices", "zero", "zero_config", "compile", "gradient_checkpointing", "attention")
 
 
@@ -44,11 +44,9 @@ def tune(recipe: TuningRecipe, out: Path, resume: bool, devices: Devices, report
     """
     from .checks import check_recipe
     from .devices import zero_settings
-    from .prefer.tuning import require_known
 
     check_recipe(recipe)
-    if recipe.section == "prefer":
-        require_known(recipe)
+    _require_same_before(recipe, out)
     folder, training = run_folder(out, recipe), recipe.training
     begun.require_same_recipe(folder, recipe)
     if (facts := read_facts(folder / FINAL)) is not None:
@@ -58,10 +56,17 @@ def tune(recipe: TuningRecipe, out: Path, resume: bool, devices: Devices, report
     stages.require_known_tasks(recipe)
     shape = divide_batch(training.batch_size, training.micro_batch_size, devices.world_size, recipe.section)
     sets = _sets(recipe, out, reporter)  # before a parent is trained for hours
+    _check_sets(recipe, sets)
     parent = _parent(recipe, out, resume, devices, reporter)
-    tokenizer: Path = stages.build_first(lambda: stages.parents_tokenizer(parent, out))
+    if parent.words_seen is None:
+        reporter.note(f"Nothing says how many words {parent.source} has seen: only those of this tuning are counted.")
+    tokenizer: Path = stages.build_first(lambda: stages.parents_tokenizer(parent, out, training.chat_template, reporter))
     digests = {name: made.digest for name, made in sets.items()}
-    origin = Origin(content_key(digests), file_digest(tokenizer / "tokenizer.json"), parent.digest, digests)
+    template = tokenizer / "chat_template.jinja"
+    origin = Origin(
+        content_key(digests), file_digest(tokenizer / "tokenizer.json"), parent.digest, digests,
+        file_digest(template) if template.is_file() else None,
+    )  # fmt: skip
 
     def start() -> None:
         if devices.main:
@@ -76,7 +81,7 @@ def tune(recipe: TuningRecipe, out: Path, resume: bool, devices: Devices, report
         stage=recipe.section,
         folder=folder,
         words=outcome.words_seen,
-        words_tuned=outcome.words_seen - (parent.words_seen or 0),
+        words_tuned=outcome.words_tuned,
         tokens=outcome.tokens_seen,
         steps=outcome.steps,
         parameters=outcome.parameters,
@@ -120,6 +125,22 @@ def _sets(recipe: TuningRecipe, out: Path, reporter: Reporter) -> dict[str, Inst
     return made
 
 
+def _check_sets(recipe: TuningRecipe, sets: dict[str, InstructionSet]) -> None:
+    """Refuses sets that cannot be trained on even if all of their rows can be used.
+
+    Raises:
+        UsageError: They fill no batch, or have nothing that is not preferred.
+    """
+    if recipe.section == "instruct":
+        from .instruct.tuning import lay_out
+
+        lay_out(recipe, {name: made.manifest.parts["train"].rows for name, made in sets.items()})
+    else:
+        from .prefer.tuning import require_pairs
+
+        require_pairs(recipe.preference, sets)
+
+
 def _parent(recipe: TuningRecipe, out: Path, resume: bool, devices: Devices, reporter: Reporter) -> Checkpoint:
     """The checkpoint to begin with: the one that the recipe names, or what its base leaves, trained first if not there.
 
@@ -151,29 +172,38 @@ def _bases_result(recipe: TuningRecipe, out: Path, resume: bool, devices: Device
     if base is None:
         raise UsageError("Nothing says what is tuned.", hint="The recipe needs base or parent.")
     place = run_folder(out, base) / FINAL
-    if (facts := read_facts(place)) is not None:
-        _require_same_weights(facts, base, place)
-    else:
+    if read_facts(place) is None:
         require_devices(base)
         reporter.note(f"The parent '{base.condition}' is not there: it is trained first.")
         stages.train(base, out, resume, devices, reporter)
     return place
 
 
-def _require_same_weights(facts: TrainingFacts, base: AnyRecipe, place: Path) -> None:
-    """Refuses a parent that another recipe than the base has made."""
-    found = [line for line in differences(facts.recipe, base) if not _no_matter(line.partition(":")[0])]
-    if found:
-        raise UsageError(
-            f"The parent was trained by another recipe than the base: {'; '.join(found)}.",
-            where=str(place),
-            hint=f"Set the same (--set), or take it as it is: --set 'parent={place}'.",
-        )
+def _require_same_before(recipe: TuningRecipe, out: Path) -> None:
+    """Refuses what another recipe than the base, or the base's base, has made: a parent, or what that one went on from.
+
+    Raises:
+        UsageError: There is such a training.
+    """
+    for one in recipe.lineage[1:]:
+        place = run_folder(out, one) / FINAL
+        facts = read_facts(place)
+        lines = differences(facts.recipe, one) if facts is not None else []
+        if found := [line for line in lines if not _no_matter(line.partition(":")[0], one)]:
+            parent = run_folder(out, recipe.lineage[1]) / FINAL
+            raise UsageError(
+                f"What comes before was trained by another recipe ('{one.condition}'): {'; '.join(found)}.",
+                where=str(place),
+                hint="Set the same (--set), write elsewhere (--out), or, without settings of earlier trainings, take the "
+                f"parent as it is: --set 'parent={parent}'.",
+            )
 
 
-def _no_matter(key: str) -> bool:
+def _no_matter(key: str, recipe: AnyRecipe) -> bool:
+    """Whether a key of a recipe has no say in which weights its training leaves."""
     section, _, rest = key.partition(".")
-    return key in _NO_MATTER or section in _NO_MATTER or rest in _NO_MATTER_KEYS
+    unused = isinstance(recipe, TuningRecipe) and section == "sets" and rest.partition(".")[0] not in recipe.set_names
+    return unused or key in _NO_MATTER or section in _NO_MATTER or rest in _NO_MATTER_KEYS
 
 
 def _require_tokenizer(parent: Checkpoint, recipe: TuningRecipe, out: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,26 @@ class ValidationSet:
 
     items: Sequence[Any]
     words: int
+
+
+def first_items(words: Iterable[int], limit: int | None) -> int:
+    """How many of the first items have no more than so many words together; at least one.
+
+    Args:
+        words: Of each item.
+        limit: None: no limit.
+
+    Example:
+        >>> first_items([4, 5, 6], 10), first_items([40, 5], 10), first_items([4, 5], None)
+        (2, 1, 2)
+    """
+    taken = total = 0
+    for count in words:
+        total += count
+        if limit is not None and taken and total > limit:
+            break
+        taken += 1
+    return taken
 
 
 def validate(trainer: LanguageTrainer, sets: Mapping[str, ValidationSet], causal: bool) -> dict[str, DomainLoss]:

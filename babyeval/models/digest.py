@@ -24,6 +24,8 @@ _PATTERNS = (
     "*.py",
 )
 
+_WRITING = ("chat_template*", "additional_chat_templates/*", "generation_config.json")
+
 # What a configuration says about where it was loaded from and by what.
 _WHEREABOUTS = ("_name_or_path", "transformers_version")
 
@@ -68,6 +70,26 @@ def folder_digests(folder: Path, own_code: bool = False) -> Digests:
 def folder_digest(folder: Path, own_code: bool = False) -> str:
     """The digest of everything in a checkpoint folder that changes an answer (`folder_digests`)."""
     return folder_digests(folder, own_code).whole
+
+
+def generation_digest(folder: Path) -> str:
+    """Digest of what changes the texts that a model writes, but no score of a given text.
+
+    These are its chat templates and ``generation_config.json``, which says where it stops; `folder_digest` leaves
+    them out, since records of results are found by it.
+
+    Args:
+        folder: The checkpoint.
+
+    Returns:
+        Hexadecimal digits; nothing if there is none of these files.
+    """
+    total = hashlib.sha256()
+    paths = sorted(path for pattern in _WRITING for path in folder.glob(pattern))
+    for path in paths:
+        name, digest = path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()
+        total.update(f"{name} {digest}\n".encode())
+    return total.hexdigest() if paths else ""
 
 
 def tokenizer_digest(tokenizer: Any) -> str:

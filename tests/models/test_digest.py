@@ -11,7 +11,14 @@ import torch
 from tiny import make_model, make_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel
 
-from babyeval.models.digest import folder_digest, loaded_digest, parameter_count, tokenizer_digest, weight_files
+from babyeval.models.digest import (
+    folder_digest,
+    generation_digest,
+    loaded_digest,
+    parameter_count,
+    tokenizer_digest,
+    weight_files,
+)
 
 
 @pytest.fixture
@@ -65,6 +72,16 @@ def test_what_changes_no_answer_does_not(folder, name):
     before = folder_digest(folder)
     (folder / name).write_text("{}")
     assert folder_digest(folder) == before
+
+
+@pytest.mark.parametrize("name", ["chat_template.jinja", "additional_chat_templates/a.jinja", "generation_config.json"])
+def test_what_changes_only_what_is_written_has_a_digest_of_its_own(folder, name):
+    before, whole = generation_digest(folder), folder_digest(folder)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("{}")
+    assert generation_digest(folder) != before
+    assert folder_digest(folder) == whole, "records are found by it"
+    assert generation_digest(folder / "nothing") == ""
 
 
 def test_swapped_files_are_another_model(tmp_path):

@@ -48,6 +48,56 @@ def test_class_it_says_what_the_paper_states(name, vocabulary, length, hidden, h
     assert recipe.data.clean.special_characters
 
 
+@pytest.mark.parametrize("family", ["tiny", "class-it-140m"])
+def test_the_conditions_of_the_study_are_named_exactly(family):
+    found = {}
+    for name in shipped_recipes():
+        if name == family or name.startswith(f"{family}-"):
+            recipe = load_recipe(name)
+            found.setdefault(recipe.section, set()).add(recipe.condition)
+    assert found["pretrain"] == {"pretrained"}
+    assert found["instruct"] == {"switchboard", "wiki", "it_merged", "it_switch_wiki", "it_wiki_switch"}
+    assert found["prefer"] <= {"dpo", "it_merged_dpo"}
+
+
+def test_the_order_of_a_sequence_is_that_of_its_name():
+    for family in ("tiny", "class-it-140m"):
+        orders = [load_recipe(f"{family}-{name}").tuning.curriculum.sequential for name in ("switch-wiki", "wiki-switch")]
+        assert orders == [("switchboard", "wiki"), ("wiki", "switchboard")]
+
+
+def test_settings_of_a_set_reach_the_training_on_it():
+    recipe = load_recipe("tiny-merged-dpo", ("sets.wiki.rows=5", "sets.preference.file=mine.jsonl"))
+    assert recipe.before.sets["wiki"].rows == recipe.sets["wiki"].rows == 5
+    assert recipe.before.sets["switchboard"].rows != 5
+    assert (str(recipe.sets["preference"].file), "preference" in recipe.before.sets) == ("mine.jsonl", False)
+    only_wiki = ('instruct.curriculum={single="wiki"}', "sets.switchboard.rows=5")
+    with pytest.raises(UsageError, match="no training is on the set 'switchboard'"):
+        load_recipe("tiny-merged", only_wiki)
+    with pytest.raises(UsageError, match="no training is on the set 'wiki'"):
+        load_recipe("tiny-merged-dpo", ("parent=somewhere", "sets.wiki.rows=5"))
+
+
+def test_settings_of_a_training_whose_place_a_checkpoint_takes_are_refused():
+    for setting in ("pretrain.epochs=9", "model.layers=2", "instruct.learning_rate=1.0"):
+        with pytest.raises(UsageError, match=f"--set {setting} is of an earlier training"):
+            load_recipe("tiny-merged-dpo", ("parent=somewhere", setting))
+    assert load_recipe("tiny-merged-dpo", ("parent=somewhere", "seed=4")).seed == 4
+
+
+def test_the_command_names_another_base():
+    assert [one.condition for one in load_recipe("tiny-dpo", ("base=tiny-merged",)).lineage] == ["dpo", "it_merged", "pretrained"]
+
+
+@pytest.mark.parametrize(("name", "setting"), [("tiny-merged", 'instruct.curriculum.merged=["wikki", "switchboard"]'),
+                                               ("tiny-dpo", 'prefer.sets=["preferenc"]')])  # fmt: skip
+def test_an_unknown_set_is_named_with_the_nearest(name, setting):
+    with pytest.raises(UsageError, match="which the recipe does not describe") as error:
+        load_recipe(name, (setting,))
+    assert "Did you mean '" in error.value.hint
+    assert error.value.where in ("instruct.curriculum", "prefer.sets")
+
+
 def test_the_two_class_it_models_are_two_conditions():
     assert load_recipe("class-it-140m").condition == "pretrained"
     assert load_recipe("class-it-100m").condition != "pretrained"

@@ -22,10 +22,37 @@ from babyeval.trainers.saving import (
     state_folder,
     writing,
 )
+from tiny import make_tokenizer
 
 from babyeval.errors import MissingError, UsageError
 
 FACTS = TrainingFacts(condition="c", seed=1, words_seen=10, tokens_seen=20, step=3, recipe={})
+
+
+def ends(folder: Path) -> object:
+    from transformers import GenerationConfig
+
+    return GenerationConfig.from_pretrained(folder).eos_token_id
+
+
+@pytest.mark.parametrize("known", [None, 2, [2, 7]])
+def test_a_tuned_model_stops_at_what_ends_its_replies(known: object, tmp_path: Path) -> None:
+    tokenizer = make_tokenizer("bos_eos")
+    tokenizer.add_tokens(["<|im_start|>", "<|im_end|>"], special_tokens=True)
+    tokenizer.chat_template = (Path(__file__).parents[2] / "trainers" / "templates" / "chatml.jinja").read_text()
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    eos, mark = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|im_end|>")
+
+    def write_weights(folder: Path) -> None:
+        (folder / "generation_config.json").write_text(json.dumps({"_from_model_config": True, "eos_token_id": known}))
+
+    save_checkpoint(tmp_path / "pretrained", write_weights, tmp_path / "tokenizer", FACTS)
+    assert ends(tmp_path / "pretrained") == known
+    save_checkpoint(tmp_path / "tuned", write_weights, tmp_path / "tokenizer", FACTS.model_copy(update={"words_tuned": 5}))
+    before = known if isinstance(known, list) else [] if known is None else [known]
+    assert ends(tmp_path / "tuned") == list(dict.fromkeys([*before, eos, mark]))
+    save_checkpoint(tmp_path / "nothing", lambda _: None, tmp_path / "tokenizer", FACTS.model_copy(update={"words_tuned": 5}))
+    assert ends(tmp_path / "nothing") == [eos, mark]
 
 
 def make_state(root: Path, step: int) -> Path:

@@ -60,6 +60,23 @@ def test_what_is_not_kept_is_said() -> None:
     assert plan_checkpoints(Checkpoints(words=(10,)), 2, lambda update: 10 * update).remarks() == []
 
 
+def test_the_parts_of_a_schedule_are_the_whole() -> None:
+    whole = plan_checkpoints(Checkpoints(words=(15, 40, 75), steps=3), 10, lambda update: 10 * update, before=20)
+    parts = [whole.part(0, 4), whole.part(4, 1), whole.part(5, 5)]
+    assert [part.updates for part in parts] == [4, 1, 5]
+    again = {first + update: names for part, first in zip(parts, (0, 4, 5), strict=True) for update, names in part.at.items()}
+    assert again == whole.at == {2: ("chck_40",), 3: ("step_3",), 6: ("chck_75", "step_6"), 9: ("step_9",)}
+    assert whole.past == ("chck_15",)
+
+
+def test_where_nobody_knows_what_the_parent_has_seen_no_checkpoint_is_named_by_words() -> None:
+    schedule = plan_checkpoints(Checkpoints(words=(10, 20), steps=2), 2, lambda update: 10 * update, None)
+    assert schedule.at == {2: ("step_2",)}
+    assert schedule.remarks() == [
+        "Nothing says how many words the parent has seen, so there are no checkpoints by words: chck_10, chck_20."
+    ]
+
+
 def test_two_ages_of_one_name_are_refused() -> None:
     with pytest.raises(UsageError, match=r"both be called chck_1.23457M"):
         plan_checkpoints(Checkpoints(words=(1_234_567, 1_234_568)), 1, lambda update: 1)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from babyeval.trainers.recipe import TokenizerSpec
 from babyeval.trainers.encoding import encode
+from babyeval.trainers.recipe import TokenizerSpec
 from babyeval.trainers.shards import Blocks, build_shards, open_shards, token_facts
 from babyeval.trainers.tokenizer import train_tokenizer
 from hypothesis import given

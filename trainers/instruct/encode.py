@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 IGNORED = -100
 _AT_ONCE = 1000
+# Two replies that differ in their first character, and that no template trims, folds or escapes.
+_PROBES = ("0", "1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,8 @@ class EncodedSet:
         name: The set's.
         input_ids: Of each row.
         labels: The same where the reply stands, else -100.
-        words: Of each row, all its texts, also where they were cut.
-        reply_words: Of each row's reply.
+        words: Of each row, those that are shown: of prompt and history, and what is left of its reply.
+        reply_words: Of what is left of each row's reply.
         cut: Rows whose reply was cut.
         left_out: Rows that give no token to learn from, by reason.
     """
@@ -98,11 +100,12 @@ def encode_set(name: str, rows: Iterable[Row], tokenizer: Any, max_length: int) 
                 needed.append(len(ids))
                 continue
             made.cut += len(ids) > max_length
-            ids = ids[:max_length]
-            made.input_ids.append(ids)
-            made.labels.append([IGNORED] * reply + ids[reply:])
-            made.words.append(row.words)
-            made.reply_words.append(len(row.reply.split()))
+            shown = ids[:max_length]
+            words = words_left(tokenizer, row.reply, ids[reply:], shown[reply:])
+            made.input_ids.append(shown)
+            made.labels.append([IGNORED] * reply + shown[reply:])
+            made.words.append(row.prompt_words + words)
+            made.reply_words.append(words)
     if not made.words:
         raise UsageError(
             f"No reply of the set '{name}' begins within {max_length:,} tokens, so there is nothing to learn.",
@@ -112,6 +115,21 @@ def encode_set(name: str, rows: Iterable[Row], tokenizer: Any, max_length: int) 
             else "The chat template renders none of them.",
         )
     return made
+
+
+def words_left(tokenizer: Any, reply: str, whole: Sequence[int], left: Sequence[int]) -> int:
+    """Words of a reply that are shown: of one that is cut, those of its remaining text; part of a word is one.
+
+    Args:
+        tokenizer: Made the tokens.
+        reply: The whole reply.
+        whole: Its tokens.
+        left: Those that are left.
+    """
+    words = len(reply.split())
+    if len(left) == len(whole):
+        return words
+    return min(words, len(str(tokenizer.decode(left, skip_special_tokens=True)).split()))
 
 
 def _rendered(rows: Iterable[Row], tokenizer: Any, made: EncodedSet) -> Iterator[tuple[Row, Rendering]]:
@@ -134,17 +152,18 @@ def render(row: Row, tokenizer: Any) -> Rendering:
         prompt = "\n".join(message["content"].strip() for message in row.messages)
         return Rendering(f"{prompt} {row.reply.strip()}", len(prompt))
     reply = row.reply.strip()
-    whole = _apply(tokenizer, [*row.messages, {"role": "assistant", "content": row.reply}], False)
-    prompt = _apply(tokenizer, row.messages, True)
-    asked = _same(whole, prompt)
-    begin = whole.find(reply, asked)
-    if begin < 0:
+    whole, one, other = (
+        _apply(tokenizer, [*row.messages, {"role": "assistant", "content": text}], False) for text in (row.reply, *_PROBES)
+    )
+    begin = _same(one, other)  # where the content stands: looking for the reply's text could find it in a header
+    if whole[:begin] != one[:begin] or not whole[begin:].lstrip().startswith(reply):
         raise UsageError(
             f"The chat template loses the reply: of '{_short(reply)}' nothing stands behind the prompt in what it renders, "
             f"which is '{_short(whole)}'.",
             where="the tokenizer's chat_template",
             hint="It must render messages of the role 'assistant' with their whole content, behind the user's.",
         )
+    asked = min(begin, _same(whole, _apply(tokenizer, row.messages, True)))
     if not whole[asked:begin].strip():
         begin = asked  # a space behind the prompt has to be written by the model too
     return Rendering(whole.rstrip(), begin)  # a line end behind the reply's end is no part of it
@@ -191,3 +210,14 @@ def encode(renderings: list[Rendering], tokenizer: Any) -> Iterator[tuple[list[i
         if end is not None and not (by_template and ids and ids[-1] in special):
             ids.append(end)
         yield ids, reply
+
+
+def reply_ends(tokenizer: Any) -> list[int]:
+    """The tokens at which a model that was tuned stops: the one that ends each reply it has learnt, and EOS."""
+    end = tokenizer.eos_token_id
+    try:
+        ids, _ = next(encode([render(Row("What?", "That.", "", ""), tokenizer)], tokenizer))
+    except UsageError:  # a template that renders only longer conversations
+        ids = []
+    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    return list(dict.fromkeys(one for one in (end, *ids[-1:]) if one is not None and one in {end, *special}))

@@ -83,7 +83,7 @@ def plan_runs(curriculum: Curriculum, sizes: Mapping[str, int], batch: int, seed
         sizes: Rows of each set's training part; their order numbers the rows: the first set's first row is 0.
         batch: Rows of an update.
         seed: Of the training.
-        max_steps: The most updates of a stage.
+        max_steps: Updates of each stage, whatever its epochs are; None: as many as the epochs fill.
 
     Raises:
         UsageError: A stage does not fill a batch.
@@ -96,9 +96,11 @@ def plan_runs(curriculum: Curriculum, sizes: Mapping[str, int], batch: int, seed
     """
     stages = []
     for number, (names, epochs) in enumerate(zip(curriculum.stages, curriculum.stage_epochs, strict=True)):
+        if max_steps:  # an epoch is drawn for itself: those before are the same, however many follow
+            epochs = -(-max_steps * batch // sum(sizes[name] for name in names))
         shares = [curriculum.mixture[name] for name in names] if curriculum.mixture else None
         order, rows = stage_order(names, sizes, shares, epochs, (seed, number))
-        updates = min(len(order) // batch, max_steps or len(order))
+        updates = max_steps or len(order) // batch
         if not updates:
             raise UsageError(
                 f"{counted(epochs, 'epoch')} of {counted(rows, 'row')} fill no batch of {batch} (stage {'+'.join(names)}).",

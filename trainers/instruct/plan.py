@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,13 @@ from ..estimate import Counts, Estimate, memories
 from ..folders import run_folder
 from ..milestones import FINAL
 from ..model import parameter_count
+from ..prefer.tuning import require_pairs
 from ..recipe import Recipe, Training, TuningRecipe, Updates
 from ..saving import read_facts
 from ..schedule import plan_checkpoints
-from .order import plan_runs
+from .order import Run
 from .sets import InstructionSet, look_up_set
+from .tuning import lay_out
 
 
 def estimate_tuning(recipe: TuningRecipe, out: Path) -> Estimate:
@@ -38,13 +42,16 @@ def estimate_tuning(recipe: TuningRecipe, out: Path) -> Estimate:
         "sequences": counts.sequences,
         "updates": counts.updates,
         "words_seen": counts.words_after(counts.updates) if counts.words_after and counts.updates else None,
-        "checkpoints": _checkpoints(recipe, counts),
+        "checkpoints": _checkpoints(recipe, counts, sets),
         "tokens": None,
         "batch_tokens": None,
     }
     reasons = dict.fromkeys(("parameters", "vocab_size", "sequence_length"), "the parent says so, and no recipe of it is known")
     reasons |= {"tokens": "rows differ in length, and are encoded when the tuning starts"}
     reasons["batch_tokens"] = reasons["tokens"]
+    if sets:
+        reasons["words_seen"] = "how much is left of pairs that are cut is known when the tuning starts"
+        reasons["checkpoints"] = "checkpoints by words count from what the parent has seen"
     return Estimate(
         condition=recipe.condition,
         seed=recipe.seed,
@@ -89,8 +96,7 @@ def _count(recipe: TuningRecipe, sets: dict[str, InstructionSet]) -> Counts:
         sequences=rows,
     )
     if recipe.instruct is None:
-        updates = recipe.training.max_steps or recipe.preference.epochs * rows // recipe.training.batch_size
-        return Counts(counts.train_words, counts.valid_words, None, rows, updates)
+        return replace(counts, updates=require_pairs(recipe.preference, sets))
     return _laid_out(recipe, sets, counts)
 
 
@@ -98,31 +104,26 @@ def _laid_out(recipe: TuningRecipe, sets: dict[str, InstructionSet], counts: Cou
     """Updates, and words after each of them, in the order of the tuning itself."""
     import numpy as np
 
-    tuning = recipe.tuning
-    sizes = {name: made.manifest.parts["train"].rows for name, made in sets.items()}
-    runs = plan_runs(tuning.curriculum, sizes, tuning.batch_size, recipe.seed, tuning.max_steps)
-    words = np.array([row.words for made in sets.values() for row in made.rows("train")], dtype=np.int64)
+    runs, batch = _runs(recipe, sets), recipe.tuning.batch_size
+    words = np.array([row.shown_words for made in sets.values() for row in made.rows("train")], dtype=np.int64)
     after = np.concatenate([[0], words[np.concatenate([run.order for run in runs])].cumsum()])
-    return Counts(
-        train_words=counts.train_words,
-        valid_words=counts.valid_words,
-        sequences=counts.sequences,
-        updates=sum(run.updates for run in runs),
-        words_after=lambda update: int(after[update * tuning.batch_size]),
-    )
+    updates = sum(run.updates for run in runs)
+    return replace(counts, updates=updates, words_after=lambda update: int(after[update * batch]))
 
 
-def _checkpoints(recipe: TuningRecipe, counts: Counts) -> tuple[str, ...] | None:
-    if counts.updates is None or counts.words_after is None or recipe.checkpoints.words:
+def _runs(recipe: TuningRecipe, sets: dict[str, InstructionSet]) -> list[Run]:
+    return lay_out(recipe, {name: made.manifest.parts["train"].rows for name, made in sets.items()})
+
+
+def _checkpoints(recipe: TuningRecipe, counts: Counts, sets: dict[str, InstructionSet]) -> tuple[str, ...] | None:
+    if counts.updates is None or recipe.checkpoints.words:
         return None  # checkpoints by words count from what the parent has seen
-    schedule = plan_checkpoints(recipe.checkpoints, counts.updates, counts.words_after)
-    stages = 0
-    if recipe.instruct is not None and recipe.instruct.curriculum.restart == "all":
-        stages = len(recipe.instruct.curriculum.stages) - 1
-    if stages and recipe.checkpoints.steps:
-        return None
-    names = (name for _, names in sorted(schedule.at.items()) for name in names)
-    return (*names, *(f"stage_{number}" for number in range(1, stages + 1)), FINAL)
+    at = plan_checkpoints(recipe.checkpoints, counts.updates, lambda _: 0).at
+    found = [(update, name) for update, names in at.items() for name in names]
+    if recipe.instruct is not None:
+        ends = accumulate(run.updates for run in _runs(recipe, sets)[:-1])
+        found += [(update, f"stage_{number}") for number, update in enumerate(ends, 1)]
+    return (*(name for _, name in sorted(found)), FINAL)
 
 
 def _as_pretraining(root: Recipe, training: Updates, length: int | None) -> Recipe:

@@ -140,24 +140,25 @@ def _object(entry: Any, where: str) -> Entry:
 def _table(text: str, ending: str, path: Path) -> list[Entry]:
     try:
         if ending == ".csv":
-            lines = list(csv.reader(io.StringIO(text), strict=True))
+            found = list(csv.reader(io.StringIO(text), strict=True))
         else:
-            lines = [line.split("\t") for line in text.split("\n") if line.strip()]
+            found = [line.split("\t") for line in text.split("\n")]
     except csv.Error as error:
         raise DataError(f"The file is no valid CSV: {error}.", where=str(path)) from error
+    lines = [(number, line) for number, line in enumerate(found) if len(line) > 1 or "".join(line).strip()]  # none is empty
     if not lines:
         return []
-    header = [cell.strip().lower() for cell in lines[0]]
+    header = [cell.strip().lower() for cell in lines[0][1]]
     if not set(header) & {"prompt", "instruction", "chosen"}:
         if len(header) != 2:
             raise DataError("The table has no header that names its columns.", where=str(path), hint="Name prompt and reply.")
         header = ["prompt", "reply"]
     else:
         lines = lines[1:]
-    for number, line in enumerate(lines, start=1):
+    for number, line in lines:
         if len(line) != len(header):
-            raise DataError(f"Row {number} has {len(line)} cells, not {len(header)}.", where=str(path))
-    return [dict(zip(header, line, strict=True)) for line in lines]
+            raise DataError(f"Row {number + 1} has {len(line)} cells, not {len(header)}.", where=str(path))
+    return [dict(zip(header, line, strict=True)) for _, line in lines]
 
 
 def _parquet(path: Path) -> list[Entry]:
@@ -166,7 +167,7 @@ def _parquet(path: Path) -> list[Entry]:
 
     try:
         return [dict(entry) for entry in pyarrow.parquet.read_table(path).to_pylist()]
-    except pyarrow.ArrowInvalid as error:
+    except (pyarrow.ArrowInvalid, UnicodeDecodeError) as error:
         raise DataError(f"The Parquet file is damaged: {str(error).splitlines()[0]}", where=str(path)) from error
     except OSError as error:
         raise unreadable(error) from error
@@ -180,11 +181,33 @@ def _text(value: Any) -> str:
 
 
 def _pairs(field: str) -> Callable[[list[Entry], Origin], Iterator[Candidate]]:
+    """Prompts and replies as texts, or as messages: then each reply among those of `field` is a row."""
+
     def read(entries: list[Entry], origin: Origin) -> Iterator[Candidate]:
         for entry in entries:
-            yield origin.row(entry, [Message("user", _text(entry.get("prompt")))], _text(entry.get(field)))
+            asked, said = (_turns(entry.get(name), role) for name, role in (("prompt", "user"), (field, "assistant")))
+            if asked is None or said is None:
+                yield Candidate((), reason="unknown roles")
+            else:
+                yield from _replies(entry, [*asked, *said], len(asked), origin)
 
     return read
+
+
+def _turns(value: Any, role: str) -> list[Message] | None:
+    """A text as one message, or messages as they are; None if they are not messages."""
+    if isinstance(value, list | dict):
+        return _conversation([value] if isinstance(value, dict) else value)
+    return [Message(role, _text(value))]
+
+
+def _replies(entry: Entry, messages: list[Message], first: int, origin: Origin) -> Iterator[Candidate]:
+    """A row for each reply from a message on, with what was said before as its history."""
+    replies = [number for number in range(first, len(messages)) if messages[number].role == "assistant"]
+    if not replies:
+        yield Candidate((), reason="no reply")
+    for number in replies:
+        yield origin.row(entry, messages[:number], messages[number].content)
 
 
 def _alpaca(entries: list[Entry], origin: Origin) -> Iterator[Candidate]:
@@ -220,24 +243,29 @@ def _messages(entries: list[Entry], origin: Origin) -> Iterator[Candidate]:
     """Each reply of a conversation is a row, with what was said before as its history."""
     for entry in entries:
         messages = _conversation(entry.get("messages", entry.get("conversations")))
-        replies = [number for number, message in enumerate(messages or []) if message.role == "assistant"]
-        if messages is None or not replies:
-            yield Candidate((), reason="unknown roles" if messages is None else "no reply")
-            continue
-        for number in replies:
-            yield origin.row(entry, messages[:number], messages[number].content)
+        if messages is None:
+            yield Candidate((), reason="unknown roles")
+        else:
+            yield from _replies(entry, messages, 0, origin)
 
 
 def _oasst(entries: list[Entry], origin: Origin) -> Iterator[Candidate]:
     """OpenAssistant's messages, flat or as trees: to each prompt the best ranked reply, with the way to it as history."""
     below: dict[Any, list[Entry]] = {}
+    seen: set[Any] = set()
     for entry in entries:
         tree = entry.get("prompt")
         for message in _flat(tree) if isinstance(tree, dict) else [entry]:
-            if not message.get("message_id"):
-                yield Candidate((), reason="a message without an id")
-            elif not message.get("deleted"):
+            known = message.get("message_id")
+            if not known or known in seen:
+                yield Candidate((), reason="a message with the id of another" if known else "a message without an id")
+            elif message.get("deleted"):
+                yield Candidate((), reason="a deleted message")
+            else:
+                seen.add(known)
                 below.setdefault(message.get("parent_id"), []).append(message)
+    for _ in range(len(seen) - _reached(below)):
+        yield Candidate((), reason="a message whose thread has no beginning")
     pending = [(prompt, list[Message]()) for prompt in reversed(below.get(None, []))]
     while pending:
         prompt, before = pending.pop()
@@ -251,6 +279,15 @@ def _oasst(entries: list[Entry], origin: Origin) -> Iterator[Candidate]:
         yield origin.row(prompt, asked, _text(best.get("text")))
         answered = [*asked, Message("assistant", _text(best.get("text")))]
         pending += [(following, answered) for following in reversed(below.get(best.get("message_id"), []))]
+
+
+def _reached(below: dict[Any, list[Entry]]) -> int:
+    """How many messages hang, by way of others, on one that begins a thread."""
+    count, pending = 0, [*below.get(None, [])]
+    while pending:
+        count += 1
+        pending += below.get(pending.pop()["message_id"], [])
+    return count
 
 
 def _flat(message: Entry) -> Iterator[Entry]:

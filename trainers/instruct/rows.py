@@ -53,8 +53,31 @@ class Row:
             >>> Row("What is tea?", "A drink.", "mine", "en").words
             5
         """
-        texts = (self.prompt, self.reply, self.rejected or "", *(message.content for message in self.history))
-        return sum(len(text.split()) for text in texts)
+        return self.shown_words + len((self.rejected or "").split())
+
+    @property
+    def prompt_words(self) -> int:
+        """Words of all that stands before the reply: prompt and history."""
+        return sum(len(text.split()) for text in (self.prompt, *(message.content for message in self.history)))
+
+    @property
+    def shown_words(self) -> int:
+        """Words of prompt, history and reply: what instruction tuning shows, which never shows the rejected one."""
+        return self.prompt_words + len(self.reply.split())
+
+    @property
+    def storable(self) -> bool:
+        r"""Whether all its texts are Unicode: half of a surrogate pair is a character in JSON, but stands in no file.
+
+        Example:
+            >>> Row("What is \ud83d?", "Nothing.", "mine", "en").storable
+            False
+        """
+        try:
+            json.dumps(self.as_json(), ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return False
+        return True
 
     @property
     def messages(self) -> list[dict[str, str]]:

@@ -29,7 +29,7 @@ from .switchboard import switchboard_pairs
 from .wiki_model import write_pairs, written_key
 
 SCHEMA_VERSION = 1
-_RULES = 1  # raised when a rule changes, so that sets of the old rules are not taken for new ones
+_RULES = 2  # raised when a rule changes, so that sets of the old rules are not taken for new ones
 _FILE_OF_KIND = {"switchboard_pairs": "switchboard", "wiki_qa": "simple_wiki"}
 SUBSTITUTE = (
     "The questions and answers were made from the articles' first sentences by rules (writer = template). They are a "
@@ -214,9 +214,10 @@ def _writer_digest(spec: SetSpec) -> str:
     if spec.model is None or spec.writer != "model":
         return ""
     if Path(spec.model).is_dir():
-        from babyeval.models.digest import folder_digest
+        from babyeval.models.digest import folder_digest, generation_digest
 
-        return written_key(spec, folder_digest(Path(spec.model)))
+        folder = Path(spec.model)
+        return written_key(spec, folder_digest(folder) + generation_digest(folder))
     return written_key(spec, f"{spec.model}@{spec.revision or 'main'}")
 
 
@@ -292,6 +293,9 @@ def _take(candidates: Iterable[Candidate], spec: SetSpec, rejects: Counter[str])
         row = candidate.row
         if row is None:
             rejects[candidate.reason] += 1
+            continue
+        if not row.storable:
+            rejects["text that is no Unicode (half of a surrogate pair)"] += 1
             continue
         key = (row.prompt, row.reply, row.rejected, row.history)
         language = identify(f"{row.prompt}\n{row.reply}") if identify else None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -23,6 +23,12 @@ STYLE = (
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+_FOR_MODEL = frozenset({
+    "model", "revision", "questions", "style", "article_words", "question_characters", "answer_characters", "batch_size",
+    "max_new_tokens", "patience",
+})  # fmt: skip
 
 
 class SetSpec(_Section):
@@ -80,6 +86,14 @@ class SetSpec(_Section):
     max_new_tokens: int = Field(default=800, ge=16)
     patience: int = Field(default=20, ge=1)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _unset(cls, content: Any) -> Any:
+        """An empty text is no value: so the command takes away what a recipe says (``--set sets.wiki.model=``)."""
+        if not isinstance(content, dict):
+            return content
+        return {key: value for key, value in content.items() if value != "" or key == "style"}
+
     @model_validator(mode="after")
     def _fits_together(self) -> SetSpec:
         if self.kind == "file" and self.file is None:
@@ -92,7 +106,26 @@ class SetSpec(_Section):
             raise ValueError(f"writer is for kind 'wiki_qa', not for '{self.kind}'")
         if self.max_words is not None and self.max_words < self.min_words:
             raise ValueError(f"max_words {self.max_words} is less than min_words {self.min_words}")
+        for where, keys in self._idle().items():
+            if idle := sorted(keys & self.model_fields_set):
+                raise ValueError(
+                    f"{' and '.join(idle)} would be ignored: only a set with {where} has "
+                    f"{'such a key' if len(idle) == 1 else 'such keys'} (an empty value takes one away)"
+                )
         return self
+
+    def _idle(self) -> dict[str, frozenset[str]]:
+        """The keys that say nothing about a set of this kind and writer, by where they would."""
+        idle: dict[str, frozenset[str]] = {}
+        if self.writer != "model":
+            idle["writer 'model'"] = _FOR_MODEL
+        if self.kind != "wiki_qa":
+            idle["kind 'wiki_qa'"] = frozenset(("answer_sentences",))
+        if self.kind != "file":
+            idle["kind 'file'"] = frozenset(("format",))
+            if self.writer != "model":
+                idle["kind 'file' or writer 'model'"] = frozenset(("language",))
+        return idle
 
 
 class Curriculum(_Section):
@@ -168,10 +201,25 @@ class Curriculum(_Section):
         Raises:
             UsageError: One is unknown; the nearest is suggested.
         """
-        for name in (name for stage in self.stages for name in stage):
-            if name not in sets:
-                near = difflib.get_close_matches(name, sets, n=1)
-                raise UsageError(
-                    f"The curriculum names the set '{name}', which the recipe does not describe.",
-                    hint=(f"Did you mean '{near[0]}'? " if near else "") + f"Described: {', '.join(sets) or 'none'}.",
-                )
+        require_known((name for stage in self.stages for name in stage), sets, "instruct.curriculum")
+
+
+def require_known(names: Iterable[str], sets: Collection[str], key: str) -> None:
+    """Finds out whether all sets that are named exist.
+
+    Args:
+        names: The sets to train on.
+        sets: The sets that the recipe describes.
+        key: The recipe's key that names them.
+
+    Raises:
+        UsageError: One is unknown; the nearest is suggested.
+    """
+    for name in names:
+        if name not in sets:
+            near = difflib.get_close_matches(name, sets, n=1)
+            raise UsageError(
+                f"{key} names the set '{name}', which the recipe does not describe.",
+                where=key,
+                hint=(f"Did you mean '{near[0]}'? " if near else "") + f"Described: {', '.join(sets) or 'none'}.",
+            )

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babyeval.models.naming import counted
 from babyeval.progress import Reporter
 
 from ..checks import row_length
 from ..pretrain import STATES, Outcome, ended, guarded, prepare_model
 from ..recipe import TuningRecipe
-from ..saving import choose_state, clean_states, read_facts
-from ..schedule import BatchShape, plan_checkpoints
+from ..saving import choose_state, read_facts, steps_done
+from ..schedule import BatchShape, Schedule, in_words, plan_checkpoints
 from .encode import EncodedSet, encode_set
 from .order import Run, plan_runs
 from .sets import InstructionSet
@@ -77,6 +76,17 @@ class Material:
         """A column of all training rows."""
         return [value for part in self.train.values() for value in getattr(part, name)]
 
+    def sums(self, name: str) -> Any:
+        """Sums of a column over the items of the whole tuning: before the first one, after it, and so on."""
+        import numpy as np
+
+        order = np.concatenate([run.order for run in self.runs])
+        return np.concatenate([[0], np.array(self.column(name), dtype=np.int64)[order].cumsum()])
+
+    def updates_before(self, run: Run) -> int:
+        """Updates of earlier runs."""
+        return sum(one.updates for one in self.runs[: run.number - 1])
+
 
 def encode_sets(job: TuningJob, tokenizer: Any) -> Material:
     """Encodes all sets and lays out the curriculum.
@@ -84,14 +94,23 @@ def encode_sets(job: TuningJob, tokenizer: Any) -> Material:
     Raises:
         UsageError: A chat template loses replies, all are cut away, or a stage fills no batch.
     """
-    tuning, length = job.recipe.tuning, row_length(job.recipe, job.parent.window)
+    length = row_length(job.recipe, job.parent.window)
     parts = {
         part: {name: encode_set(name, made.rows(part), tokenizer, length) for name, made in job.sets.items()}
         for part in ("train", "valid")
     }
-    sizes = {name: len(encoded) for name, encoded in parts["train"].items()}
-    runs = plan_runs(tuning.curriculum, sizes, tuning.batch_size, job.recipe.seed, tuning.max_steps)
+    runs = lay_out(job.recipe, {name: len(encoded) for name, encoded in parts["train"].items()})
     return Material(parts["train"], parts["valid"], runs)
+
+
+def lay_out(recipe: TuningRecipe, sizes: dict[str, int]) -> list[Run]:
+    """Lays out a recipe's curriculum for sets of so many rows.
+
+    Raises:
+        UsageError: A stage fills no batch.
+    """
+    tuning = recipe.tuning
+    return plan_runs(tuning.curriculum, sizes, tuning.batch_size, recipe.seed, tuning.max_steps)
 
 
 def instruct(job: TuningJob, start: Callable[[], None], reporter: Reporter) -> Outcome:
@@ -133,19 +152,19 @@ def _run(job: TuningJob, material: Material, run: Run, reporter: Reporter) -> Ou
     from ..milestones import FINAL
 
     exposure = exposure_of(job, material, run)
-    schedule = plan_checkpoints(job.recipe.checkpoints, run.updates, exposure.words, exposure.before)
+    whole = schedule_of(job, material)
+    schedule = whole.part(exposure.updates_before, run.updates)
     state, said = choose_state(job.states(run))
-    step = 0 if state is None else int(state.name.rpartition("-")[2])
     if state is not None:
         said.append(f"The training goes on from {state}.")
-    for remark in said or [*_what_comes(job, material, run), *schedule.remarks()]:
+    for remark in said or [*_what_comes(job, run), *(whole.remarks() if run.number == 1 else [])]:
         reporter.note(remark)
     set_seed(job.recipe.seed)
     model = prepare_model(_parent_model(job, run), job.recipe)
     parameters = sum(weight.numel() for weight in model.parameters())
     milestones = _milestones(job, material, schedule, exposure, reporter)
     title = "Training" if len(material.runs) == 1 else f"Training, {run.stages[0].name}"
-    bar = reporter.bar(title, exposure.words(run.updates) - exposure.words(step), "words")
+    bar = reporter.bar(title, exposure.words(run.updates) - exposure.words(steps_done(state)), "words")
     with no_bars_of_the_library(), bar as advance:
         trainer = _trainer(job, material, run, model, milestones, advance, state)
         guarded(lambda: trainer.go_on(state), job.recipe, job.shape)
@@ -171,44 +190,42 @@ def _parent_model(job: TuningJob, run: Run) -> Any:
     return load_as(AutoModelForCausalLM, parent)
 
 
+def schedule_of(job: TuningJob, material: Material) -> Schedule:
+    """The checkpoints of all runs together, so that none gets a name which another has."""
+    words, batch = material.sums("words"), job.shape.size
+    updates = sum(run.updates for run in material.runs)
+    return plan_checkpoints(job.recipe.checkpoints, updates, lambda update: int(words[update * batch]), job.parent.words_seen)
+
+
 def exposure_of(job: TuningJob, material: Material, run: Run) -> Exposure:
     """What a run has seen after each update, earlier runs and the parent counted as well."""
-    import numpy as np
-
     from ..callbacks import Exposure
 
-    batch = job.shape.size
-    words, tokens = (np.array(material.column(name), dtype=np.int64) for name in ("words", "tokens"))
-    earlier = [one.order for one in material.runs[: run.number - 1]]
-    words_before, tokens_before = (sum(int(column[order].sum()) for order in earlier) for column in (words, tokens))
-    words_after = np.concatenate([[0], words[run.order].cumsum()])
-    tokens_after = np.concatenate([[0], tokens[run.order].cumsum()])
-    parents = job.parent.words_seen or 0
+    words, tokens = material.sums("words"), material.sums("tokens")
+    before, batch = material.updates_before(run), job.shape.size
+    first, parents = before * batch, job.parent.words_seen or 0
     return Exposure(
-        words=lambda step: int(words_after[step * batch]),
-        tokens=lambda step: tokens_before + int(tokens_after[step * batch]),
+        words=lambda step: int(words[first + step * batch] - words[first]),
+        tokens=lambda step: int(tokens[first + step * batch]),
         epochs=lambda step: run.epochs(step, batch),
-        before=parents + words_before,
-        updates_before=sum(one.updates for one in material.runs[: run.number - 1]),
+        before=parents + int(words[first]),
+        updates_before=before,
         tuned_from=parents,
         stage=lambda step: run.stage_of(max(step, 1)).name,
+        known=job.parent.words_seen is not None,
     )
 
 
-def _milestones(job: TuningJob, material: Material, schedule: Any, exposure: Exposure, reporter: Reporter) -> Milestones:
+def _milestones(job: TuningJob, material: Material, schedule: Schedule, exposure: Exposure, reporter: Reporter) -> Milestones:
     from ..milestones import Milestones
-    from ..validate import ValidationSet
+    from ..validate import ValidationSet, first_items
 
     sets, limit = {}, job.recipe.logging.valid_words
     for name, part in material.valid.items():
-        items: list[dict[str, list[int]]] = []
-        words = 0
-        for ids, labels, count in zip(part.input_ids, part.labels, part.words, strict=True):
-            if limit is not None and items and words + count > limit:
-                break
-            items.append({"input_ids": ids, "labels": labels})
-            words += count
-        sets[name] = ValidationSet(items, sum(part.reply_words[: len(items)]))  # what is predicted, for bits per word
+        taken = slice(first_items(part.words, limit))
+        pairs = zip(part.input_ids[taken], part.labels[taken], strict=True)
+        items = [{"input_ids": ids, "labels": labels} for ids, labels in pairs]
+        sets[name] = ValidationSet(items, sum(part.reply_words[taken]))  # what is predicted, for bits per word
     return Milestones(
         recipe=job.recipe, folder=job.folder, tokenizer=job.tokenizer, schedule=schedule, exposure=exposure,
         origin=job.origin, sets=sets, reporter=reporter,
@@ -223,39 +240,21 @@ def _trainer(
 
     from babyeval.models.tokenizer import load_tokenizer
 
-    from ..callbacks import Before, Due, Progress, report_callbacks
-    from ..history import LOG_FILE, cut_back
     from .trainer import InstructionTrainer, tuning_settings
 
-    tuning, log = job.recipe.tuning, job.folder / LOG_FILE
     settings = tuning_settings(job.recipe, job.states(run), job.shape, run.updates, job.deepspeed)
-    callbacks: list[Any] = [Due(milestones.due)]
-    exposure = milestones.exposure
-    done = exposure.updates_before + (0 if state is None else int(state.name.rpartition("-")[2]))
-    if settings.process_index == 0:
-        cut_back(log, done or -1)
-        callbacks.append(Progress(exposure, advance, log))
-        callbacks += report_callbacks(job.recipe.logging.report_to, job.folder, done)
+    stagewise = job.recipe.tuning.curriculum.restart == "schedule"
     rows = Dataset.from_dict({name: material.column(name) for name in ("input_ids", "labels")}).select(run.order)
     trainer = InstructionTrainer(
         model, rows, load_tokenizer(job.tokenizer), settings=settings, schedule=milestones.schedule, states=job.states(run),
-        callbacks=callbacks, periods=[stage.updates for stage in run.stages] if tuning.curriculum.restart == "schedule" else [run.updates],
+        callbacks=milestones.callbacks(advance, state, main=settings.process_index == 0),
+        periods=[stage.updates for stage in run.stages] if stagewise else [run.updates],
     )  # fmt: skip
-    trainer.milestone = lambda step: milestones.reach(trainer, step)
-    if not done:
-        trainer.add_callback(Before(lambda: milestones.begin(trainer)))
-    trainer.accelerator.wait_for_everyone()  # all have chosen the state before others are removed
-    if settings.process_index == 0:
-        clean_states(job.states(run), state)
+    milestones.attach(trainer, state)
     return trainer
 
 
-def _what_comes(job: TuningJob, material: Material, run: Run) -> list[str]:
-    said = []
-    for stage in run.stages:
-        left = f"; {counted(stage.left_over, 'row')} at the end fill no batch and are left out" if stage.left_over else ""
-        said.append(
-            f"{stage.name}: {counted(stage.updates, 'update')} of {counted(job.shape.size, 'row')}, "
-            f"{stage.updates * job.shape.size / stage.rows:.2f} passes over {counted(stage.rows, 'row')}{left}."
-        )
-    return said
+def _what_comes(job: TuningJob, run: Run) -> list[str]:
+    return [
+        f"{stage.name}: {in_words(stage.updates, job.shape.size, stage.rows, stage.left_over, 'row')}" for stage in run.stages
+    ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from babyeval.errors import MissingError, ModelError, UsageError, disk_error, raise_interrupt
+from babyeval.models.naming import counted
 from babyeval.progress import Reporter
 
 from ..corpus.clean import clean_text
@@ -74,7 +75,7 @@ def write_pairs(articles: Sequence[Article], spec: SetSpec, folder: Path, report
 
     Raises:
         MissingError: A library, the model or disk space is missing.
-        ModelError: Nothing valid was written about the first articles (`SetSpec.patience`).
+        ModelError: Nothing valid was written about the first articles (`SetSpec.patience`), or about all of them.
         UsageError: The model has no sign for the end of a text.
     """
     path = folder / WRITTEN_FILE
@@ -82,7 +83,7 @@ def write_pairs(articles: Sequence[Article], spec: SetSpec, folder: Path, report
     if kept:
         reporter.note(f"{len(kept):,} articles that {spec.model} wrote about before are reused: {path}")
     writer: _Writer | None = None
-    seen, any_valid, raw = 0, False, ""
+    any_valid, written, raw = False, None, ""
     for start in range(0, len(articles), spec.batch_size):
         batch = articles[start : start + spec.batch_size]
         keys = [content_key(article.title, article.text)[:32] for article in batch]
@@ -97,14 +98,20 @@ def write_pairs(articles: Sequence[Article], spec: SetSpec, folder: Path, report
             raw = kept[key]
             written = check_written(raw, spec, start + number)
             any_valid = any_valid or bool(written.pairs)
-            seen += 1
-            if seen >= spec.patience and not any_valid:
-                raise ModelError(
-                    f"The writer has written nothing valid about the first {seen} articles: {', '.join(sorted(set(written.rejects)))}.",
-                    where=f"{spec.model}; last it wrote: {raw[:300]!r}",
-                    hint="Is it an instruct model? If its text is cut, raise max_new_tokens, or lower questions and answer_characters.",
-                )
+            if start + number + 1 >= spec.patience and not any_valid:
+                raise _given_up(spec, written, raw)
             yield written
+    if written is not None and not any_valid:
+        raise _given_up(spec, written, raw)
+
+
+def _given_up(spec: SetSpec, last: Written, raw: str) -> ModelError:
+    return ModelError(
+        f"The writer has written nothing valid about the first {counted(last.article + 1, 'article')}: "
+        f"{', '.join(sorted(set(last.rejects)))}.",
+        where=f"{spec.model}; last it wrote: {raw[:300]!r}",
+        hint="Is it an instruct model? If its text is cut, raise max_new_tokens, or lower questions and answer_characters.",
+    )
 
 
 def check_written(raw: str, spec: SetSpec, article: int) -> Written:

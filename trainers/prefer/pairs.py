@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from babyeval.errors import UsageError
 
 from ..folders import content_key
-from ..instruct.encode import encode, render
+from ..instruct.encode import encode, render, words_left
 from ..instruct.rows import Row
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ def encode_pairs(tokenizer: PreTrainedTokenizerBase, rows: Iterable[Row], length
         if not all(left) or left[0] == left[1]:
             lost["equal when cut" if room else "replies cut away"] += 1
             continue
-        shorter = left != (chosen, rejected)
-        cut += shorter
-        words = _words_left(tokenizer, row, (chosen, rejected), left) if shorter else row.words
+        cut += left != (chosen, rejected)
+        replies = zip((row.reply, row.rejected or ""), (chosen, rejected), left, strict=True)
+        words = row.prompt_words + sum(words_left(tokenizer, *reply) for reply in replies)
         found.append(Pair(prompt, *left, words))
     if not found:
         raise UsageError(
@@ -125,20 +125,6 @@ def _common(one: Sequence[int], other: Sequence[int]) -> int:
 
 def _counted(lost: Counter[str]) -> str:
     return ", ".join(f"{reason}: {count:,}" for reason, count in lost.items()) or "there are none"
-
-
-def _words_left(
-    tokenizer: PreTrainedTokenizerBase,
-    row: Row,
-    whole: tuple[Sequence[int], Sequence[int]],
-    left: tuple[Sequence[int], Sequence[int]],
-) -> int:
-    """Words of a row of which a reply is cut: those of that reply are counted in its remaining text."""
-    words = row.words
-    for reply, all_of_it, rest in zip((row.reply, row.rejected or ""), whole, left, strict=True):
-        if len(rest) < len(all_of_it):
-            words += len(str(tokenizer.decode(rest, skip_special_tokens=True)).split()) - len(reply.split())
-    return words
 
 
 def training_order(pairs: int, samples: int, seed: int) -> NDArray[np.int64]:

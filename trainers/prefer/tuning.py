@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,9 @@ from babyeval.progress import Reporter
 
 from ..checks import row_length
 from ..pretrain import STATES, Outcome, ended, guarded, prepare_model
-from ..recipe import TuningRecipe
-from ..saving import clean_states
-from ..schedule import BatchShape, plan_checkpoints
+from ..recipe import Preference, TuningRecipe
+from ..saving import steps_done
+from ..schedule import BatchShape, Schedule, in_words, plan_checkpoints
 from .pairs import Pairs, encode_pairs, training_order
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class PreferenceJob:
     @property
     def step(self) -> int:
         """Updates done before."""
-        return 0 if self.state is None else int(self.state.name.rpartition("-")[2])
+        return steps_done(self.state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,49 +97,51 @@ class Material:
         return len(self.order) // batch
 
 
-def require_known(recipe: TuningRecipe) -> None:
-    """Finds out whether the recipe describes all sets that it tunes on.
+def require_pairs(tuning: Preference, sets: Mapping[str, InstructionSet]) -> int:
+    """Updates of a tuning if all rows can be used.
 
     Raises:
-        UsageError: One is unknown; the nearest is suggested.
+        UsageError: A set has no rejected replies, or the pairs fill no batch.
     """
-    for name in recipe.preference.sets:
-        if name not in recipe.sets:
-            near = difflib.get_close_matches(name, recipe.sets, n=1)
-            raise UsageError(
-                f"prefer.sets names the set '{name}', which the recipe does not describe.",
-                where="prefer.sets",
-                hint=(f"Did you mean '{near[0]}'? " if near else "") + f"Described: {', '.join(recipe.sets) or 'none'}.",
-            )
-
-
-def encode_sets(job: PreferenceJob, tokenizer: Any) -> Material:
-    """Encodes all sets, and lays out the training.
-
-    Raises:
-        UsageError: A set has no rejected replies, a chat template loses replies, all are cut away, or the pairs fill no batch.
-    """
-    tuning = job.recipe.preference
-    for name, made in job.sets.items():
+    for name, made in sets.items():
         if not made.manifest.preference:
             raise UsageError(
                 f"The set '{name}' has no rejected replies, so nothing is preferred to anything.",
                 where=f"sets.{name}: {made.manifest.source}",
                 hint="Preference rows have the fields chosen and rejected; other rows are for 'babyeval train instruct'.",
             )
-    length = row_length(job.recipe, job.parent.window)
-    train = encode_pairs(tokenizer, (row for made in job.sets.values() for row in made.rows("train")), length)
-    valid = {name: encode_pairs(tokenizer, made.rows("valid"), length) for name, made in job.sets.items()}
-    samples = tuning.epochs * len(train.pairs)
-    updates = tuning.max_steps or samples // tuning.batch_size
+    return count_updates(tuning, sum(made.manifest.parts["train"].rows for made in sets.values()))
+
+
+def count_updates(tuning: Preference, pairs: int) -> int:
+    """Updates of a tuning on so many pairs: whole batches of its epochs, or the recipe's `max_steps`.
+
+    Raises:
+        UsageError: They fill no batch.
+    """
+    updates = tuning.max_steps or tuning.epochs * pairs // tuning.batch_size
     if not updates:
         raise UsageError(
-            f"{counted(tuning.epochs, 'epoch')} of {counted(len(train.pairs), 'pair')} fill no batch of {tuning.batch_size}.",
+            f"{counted(tuning.epochs, 'epoch')} of {counted(pairs, 'pair')} fill no batch of {tuning.batch_size}.",
             where="prefer.batch_size",
             hint="Take smaller batches, more epochs or more rows.",
         )
-    left = 0 if tuning.max_steps else samples - updates * tuning.batch_size
-    return Material(train, valid, training_order(len(train.pairs), updates * tuning.batch_size, job.recipe.seed), left)
+    return updates
+
+
+def encode_sets(job: PreferenceJob, tokenizer: Any) -> Material:
+    """Encodes all sets, and lays out the training.
+
+    Raises:
+        UsageError: A chat template loses replies, all are cut away, or the pairs fill no batch.
+    """
+    tuning = job.recipe.preference
+    length = row_length(job.recipe, job.parent.window)
+    train = encode_pairs(tokenizer, (row for made in job.sets.values() for row in made.rows("train")), length)
+    valid = {name: encode_pairs(tokenizer, made.rows("valid"), length) for name, made in job.sets.items()}
+    samples = count_updates(tuning, len(train.pairs)) * tuning.batch_size
+    left = 0 if tuning.max_steps else tuning.epochs * len(train.pairs) - samples
+    return Material(train, valid, training_order(len(train.pairs), samples, job.recipe.seed), left)
 
 
 def prefer(job: PreferenceJob, start: Callable[[], None], reporter: Reporter) -> Outcome:
@@ -168,7 +169,7 @@ def prefer(job: PreferenceJob, start: Callable[[], None], reporter: Reporter) ->
     start()
     updates = material.updates(job.shape.size)
     exposure = _exposure(job, material)
-    schedule = plan_checkpoints(job.recipe.checkpoints, updates, exposure.words, exposure.before)
+    schedule = plan_checkpoints(job.recipe.checkpoints, updates, exposure.words, job.parent.words_seen)
     for remark in [*_what_comes(job, material, updates), *schedule.remarks()] if job.state is None else []:
         reporter.note(remark)
     set_seed(job.recipe.seed)
@@ -201,10 +202,11 @@ def _exposure(job: PreferenceJob, material: Material) -> Exposure:
         epochs=lambda step: step * batch / len(pairs),
         before=before,
         tuned_from=before,
+        known=job.parent.words_seen is not None,
     )
 
 
-def _milestones(job: PreferenceJob, schedule: Any, exposure: Exposure, reporter: Reporter) -> Milestones:
+def _milestones(job: PreferenceJob, schedule: Schedule, exposure: Exposure, reporter: Reporter) -> Milestones:
     from ..milestones import Milestones
 
     return Milestones(
@@ -217,55 +219,34 @@ def _trainer(
     job: PreferenceJob, material: Material, model: Any, tokenizer: Any, milestones: Milestones, advance: Callable[[int], None]
 ) -> PreferenceTrainer:
     """The library's trainer, the parent's log-probabilities, and what is measured with them."""
-    from ..callbacks import Before, Due, Progress, report_callbacks
-    from ..history import LOG_FILE, cut_back
     from .engine import PreferenceTrainer, preference_settings
     from .references import References, measure
 
-    updates, log = milestones.schedule.updates, job.folder / LOG_FILE
-    settings = preference_settings(job.recipe, job.states, job.shape, updates, job.deepspeed)
-    callbacks: list[Any] = [Due(milestones.due)]
-    if settings.process_index == 0:
-        cut_back(log, job.step or -1)
-        callbacks.append(Progress(milestones.exposure, advance, log, more=_MEASURED))
-        callbacks += report_callbacks(job.recipe.logging.report_to, job.folder, job.step)
+    settings = preference_settings(job.recipe, job.states, job.shape, milestones.schedule.updates, job.deepspeed)
     references = References(job.out, job.parent.digest, job.recipe.preference.dtype, job.shape.micro, milestones.reporter)
     trainer = PreferenceTrainer(
         model, tokenizer, material.train, material.order, references, settings=settings, schedule=milestones.schedule,
-        states=job.states, callbacks=callbacks,
+        states=job.states, callbacks=milestones.callbacks(advance, job.state, main=settings.process_index == 0, more=_MEASURED),
     )  # fmt: skip
     sets = {
         name: trainer.validation_set(_limited(pairs, job.recipe.logging.valid_words)) for name, pairs in material.valid.items()
     }
     milestones.sets = sets
     milestones.measure = partial(measure, sets=sets)
-    trainer.milestone = lambda step: milestones.reach(trainer, step)
-    if not job.step:
-        trainer.add_callback(Before(lambda: milestones.begin(trainer)))
-    trainer.accelerator.wait_for_everyone()  # all have chosen the state before others are removed
-    if settings.process_index == 0:
-        clean_states(job.states, job.state)
+    milestones.attach(trainer, job.state)
     return trainer
 
 
 def _limited(pairs: Pairs, words: int | None) -> Pairs:
     """The first pairs, up to so many words but at least one."""
-    taken: list[Any] = []
-    total = 0
-    for pair in pairs.pairs:
-        if words is not None and taken and total + pair.words > words:
-            break
-        taken.append(pair)
-        total += pair.words
-    return Pairs(tuple(taken), pairs.cut, pairs.lost)
+    from ..validate import first_items
+
+    return replace(pairs, pairs=pairs.pairs[: first_items((pair.words for pair in pairs.pairs), words)])
 
 
 def _what_comes(job: PreferenceJob, material: Material, updates: int) -> list[str]:
-    batch, pairs = job.shape.size, len(material.train.pairs)
-    left = f"; {counted(material.left_over, 'pair')} at the end fill no batch and are left out" if material.left_over else ""
     return [
         f"Training: {material.train.in_words()}.",
         *(f"Validation, {name}: {valid.in_words()}." for name, valid in material.valid.items()),
-        f"{counted(updates, 'update')} of {counted(batch, 'pair')}, {updates * batch / pairs:.2f} passes over "
-        f"{counted(pairs, 'pair')}{left}.",
+        in_words(updates, job.shape.size, len(material.train.pairs), material.left_over, "pair"),
     ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
-from babyeval.trainers.instruct.encode import IGNORED, encode_set
+from babyeval.trainers.instruct.encode import IGNORED, encode_set, reply_ends
 from babyeval.trainers.instruct.rows import Message, Row
+from babyeval.trainers.prefer.pairs import encode_pairs
 from tiny import save_checkpoint
 from transformers import AutoTokenizer
 
@@ -19,6 +21,11 @@ BRACKETS = (
     "{{ bos_token }}{% for message in messages %}{% if message.role == 'assistant' %} {{ message.content }}{{ eos_token }}"
     "{% else %}[INST] {{ message.content }} [/INST]{% endif %}{% endfor %}"
 )
+# These write the header of a reply whether a prompt is asked for or not, so that prompt and whole part before it.
+COLON = "{% for message in messages %}{{ message.role | capitalize }}: {{ message.content }}\n{% endfor %}"
+BARS = "{% for message in messages %}<|{{ message.role }}|>\n{{ message.content | trim }}\n{% endfor %}"
+# This one's prompt goes on with something that a reply does not begin with.
+THINKING = BARS + "{% if add_generation_prompt %}<|assistant|>\n<think>\n{% endif %}"
 ROW = Row("Who sees the frog?", "The old cat sees it.", "mine", "en")
 LONG = Row("And why?", "It is hungry, they say.", "mine", "en", history=(Message("user", "Is it?"), Message("assistant", "Yes.")))
 
@@ -60,6 +67,15 @@ def test_only_the_reply_and_its_end_are_learnt(tokenizer: Any, name: str | None,
     assert (made.cut, made.left_out.total()) == (0, 0)
 
 
+@pytest.mark.parametrize("template", [COLON, BARS, THINKING], ids=["colon", "bars", "thinking"])
+@pytest.mark.parametrize("reply", ["A", "s", "a", "assistant", "<3 they say", "<", "User: s", "0", "1"])
+def test_a_reply_is_not_taken_for_a_part_of_its_header(tokenizer: Any, template: str, reply: str) -> None:
+    row = Row("Who asks, assistant?", reply, "mine", "en", history=LONG.history)
+    made = encode_set("mine", [row], with_template(tokenizer, template), 400)
+    text = learnt(tokenizer, made.input_ids[0], made.labels[0])
+    assert text.removesuffix(tokenizer.eos_token).strip() == reply
+
+
 @pytest.mark.parametrize("name", ["plain", "brackets"])
 def test_trl_itself_takes_the_same_tokens_for_the_reply(tokenizer: Any, name: str) -> None:
     """TRL masks up to where the prompt alone and the whole diverge; what we leave out of it is a line end."""
@@ -87,6 +103,35 @@ def test_a_cut_reply_keeps_its_beginning_and_has_no_end(tokenizer: Any, cut: int
     assert made.labels[0] == whole.labels[0][:length]
     assert made.cut == 2
     assert any("2 have a reply that is cut" in remark for remark in made.remarks())
+
+
+def test_words_are_those_that_are_shown(tokenizer: Any) -> None:
+    """Never the rejected reply, and of a cut one what is left; preference tuning counts in the same way."""
+    with_template(tokenizer, None)
+    row = Row("Who is it?", "a b c d e f g h", "mine", "en", history=LONG.history, rejected="b c")
+    whole = encode_set("mine", [row], tokenizer, 400)
+    assert (whole.words, whole.reply_words) == ([3 + 3 + 8], [8])
+    first = [label == IGNORED for label in whole.labels[0]].index(False)
+    left = set()
+    for length in range(first + 6, len(whole.input_ids[0])):
+        made = encode_set("mine", [row], tokenizer, length)
+        text = tokenizer.decode(made.labels[0][first:])
+        assert made.reply_words == [len(text.split())]
+        assert made.words == [6 + len(text.split())]
+        assert encode_pairs(tokenizer, [row], length).pairs[0].words == made.words[0] + 2
+        left.add(made.words[0])
+    assert {10, 11, 12} < left
+
+
+def test_what_ends_a_reply(tokenizer: Any) -> None:
+    eos = tokenizer.eos_token_id
+    chatml = (TEMPLATES / "chatml.jinja").read_text()
+    assert reply_ends(with_template(tokenizer, None)) == [eos]
+    assert reply_ends(with_template(tokenizer, BRACKETS)) == [eos]
+    assert reply_ends(with_template(tokenizer, chatml)) == [eos], "the mark is no token of this vocabulary"
+    other = with_template(deepcopy(tokenizer), chatml)
+    other.add_tokens(["<|im_start|>", "<|im_end|>"], special_tokens=True)
+    assert reply_ends(other) == [eos, other.convert_tokens_to_ids("<|im_end|>")]
 
 
 def test_rows_without_a_token_of_their_reply_are_left_out_and_counted(tokenizer: Any) -> None:

@@ -75,6 +75,17 @@ def test_max_steps_ends_each_stage() -> None:
     assert [len(run.order) for run in runs] == [20, 20]
 
 
+def test_max_steps_goes_on_beyond_the_epochs() -> None:
+    curriculum = Curriculum(sequential=("talk", "wiki"), epochs=1)
+    runs = plan_runs(curriculum, SIZES, 5, 1, 14)
+    assert [run.updates for run in runs] == [14, 14]
+    assert Counter(runs[1].order[:60].tolist()) == Counter(dict.fromkeys(range(30, 50), 3))
+    one_epoch = plan_runs(curriculum, SIZES, 5, 1, None)
+    assert all(np.array_equal(run.order[: len(one.order)], one.order) for run, one in zip(runs, one_epoch, strict=True))
+    (run,) = plan_runs(Curriculum(single="tales", epochs=1), SIZES, 64, 1, 2)  # a single epoch fills no batch
+    assert (run.updates, len(run.order)) == (2, 128)
+
+
 def test_a_stage_that_fills_no_batch_is_refused() -> None:
     with pytest.raises(UsageError, match="2 epochs of 10 rows fill no batch of 64"):
         plan_runs(Curriculum(sequential=("talk", "tales"), epochs=2), {"talk": 90, "tales": 10}, 64, 1, None)

@@ -32,6 +32,9 @@ def texts(candidates: list[Candidate]) -> list[tuple[Any, ...]]:
     [
         {"prompt": ASKED, "reply": SAID, "source": "mine", "text": f"{ASKED} {SAID}"},
         {"prompt": f" {ASKED}\n", "completion": f"\ufeff {SAID} "},
+        {"prompt": [{"role": "user", "content": ASKED}], "completion": [{"role": "assistant", "content": SAID}]},
+        {"prompt": ASKED, "completion": {"role": "assistant", "content": SAID}},
+        {"prompt": [{"role": "user", "content": ASKED}], "reply": SAID},
         {"instruction": ASKED, "input": "", "output": SAID},
         {"instruction": ASKED, "input": "<noinput>", "output": SAID},
         {"instruction": ASKED, "instances": [{"input": "", "output": SAID}]},
@@ -51,10 +54,24 @@ def test_forms_of_one_prompt_and_reply(tmp_path: Path, entry: dict[str, Any]) ->
     ("mine.tsv", f"{ASKED}\t{SAID}\nIs it deep?\t18\n"),
     ("mine.tsv", f"prompt\treply\n{ASKED}\t{SAID}\nIs it deep?\t18\n"),
     ("mine.csv", f'reply,prompt\n"{SAID}","{ASKED}"\n18,Is it deep?\n'),
+    ("mine.csv", f'\nreply,prompt\n\n"{SAID}","{ASKED}"\n18,Is it deep?\n  \n\n'),
     ("mine.json", json.dumps([{"prompt": ASKED, "reply": SAID}, {"prompt": "Is it deep?", "reply": 18}])),
 ])  # fmt: skip
 def test_tables_and_lists(tmp_path: Path, name: str, text: str) -> None:
     assert texts(read(tmp_path, text, name)) == [(ASKED, SAID, None), ("Is it deep?", "18", None)]
+
+
+def test_prompts_and_completions_of_several_messages(tmp_path: Path) -> None:
+    """Only what is in the completion is learnt."""
+    prompt = [{"role": "system", "content": "Be kind."}, *_chat("one", "two", "three")]
+    completion = _chat("", "four", "five", "six")[1:]
+    found = read(tmp_path, [{"prompt": prompt, "completion": completion}])
+    assert texts(found) == [("three", "four", None), ("five", "six", None)]
+    assert found[1].row is not None
+    assert [message.content for message in found[1].row.history] == ["Be kind.", "one", "two", "three", "four"]
+    assert texts(read(tmp_path, [{"prompt": prompt, "completion": []}])) == [("no reply",)]
+    assert texts(read(tmp_path, [{"prompt": prompt, "completion": ["four"]}])) == [("unknown roles",)]
+    assert texts(read(tmp_path, [{"prompt": [], "completion": completion}])) == [("no prompt",), ("roles out of order",)]
 
 
 def test_parquet_and_compressed_files(tmp_path: Path) -> None:
@@ -127,6 +144,26 @@ def test_oasst_takes_the_best_ranked_reply_flat_and_as_tree(tmp_path: Path) -> N
         assert found[1].row is not None
         assert found[1].row.language == "fr"
         assert [message.content for message in found[1].row.history] == ["Bonjour ?", "Bonjour !"]
+
+
+def test_oasst_messages_without_a_beginning_are_counted(tmp_path: Path) -> None:
+    lost = [("7", "0", "assistant", 0, "To whom?"), ("8", "7", "prompter", None, "To me?"), ("9", "8", "assistant", 0, "Yes.")]
+    flat = [
+        {"message_id": i, "parent_id": above, "role": role, "rank": rank, "text": text} for i, above, role, rank, text in lost
+    ]
+    root = [{"message_id": i, "parent_id": above, "rank": rank, "text": text} for i, above, _, rank, text in TREE]
+    no_beginning = ("a message whose thread has no beginning",)
+    rows = [("Bonjour ?", "Bonjour !", None), ("Il pleut ?", "Oui.", None), ("no reply",)]
+    assert texts(read(tmp_path, [*root, *flat])) == [no_beginning] * 3 + rows
+    root[2]["deleted"] = True  # what hangs on it goes too
+    assert texts(read(tmp_path, root)) == [
+        ("a deleted message",),
+        *[no_beginning] * 2,
+        ("Bonjour ?", "Non.", None),
+        ("no reply",),
+    ]
+    circle = [{"message_id": "1", "parent_id": None, "text": "Who?"}, {"message_id": "1", "parent_id": "1", "text": "I."}]
+    assert texts(read(tmp_path, circle)) == [("a message with the id of another",), ("no reply",)]
 
 
 def _chat(*said: str) -> list[dict[str, str]]:

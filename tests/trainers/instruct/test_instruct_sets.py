@@ -104,6 +104,15 @@ def test_lengths_duplicates_and_budgets_are_counted(tmp_path: Path) -> None:
     assert made.manifest.rejects["beyond the budget"] + made.manifest.rejects.get("duplicate", 0) == kept - 10 + 1
 
 
+def test_a_row_that_is_no_text_is_left_out_and_counted(tmp_path: Path) -> None:
+    path = rows_file(tmp_path)
+    broken = ['{"prompt": "What is \\ud83d?", "reply": "Half."}', '{"prompt": "Who?", "reply": "He.", "source": "\\udc00"}']
+    path.write_text(path.read_text() + "\n".join(broken) + "\n")
+    made = build(tmp_path)
+    assert made.manifest.rejects == {"text that is no Unicode (half of a surrogate pair)": 2}
+    assert len(all_rows(made)) == 60
+
+
 def test_a_set_is_built_once_for_the_same_content(tmp_path: Path) -> None:
     path = rows_file(tmp_path)
     spec = SetSpec(kind="file", file=Path("puddles.jsonl"))

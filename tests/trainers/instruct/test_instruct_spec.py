@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from babyeval.trainers.instruct.spec import Curriculum, SetSpec
+from babyeval.trainers.recipe import TuningRecipe, load_recipe
 from pydantic import ValidationError
 
 from babyeval.errors import UsageError
@@ -22,11 +23,38 @@ from babyeval.errors import UsageError
         ({"kind": "switchboard_pairs", "word": 4}, "word"),
         ({"kind": "switchboard_pairs", "languages": ["de"]}, "languages"),
         ({"kind": "switchboard_pairs", "valid_share": 0}, "valid_share"),
+        ({"kind": "switchboard_pairs", "format": "alpaca"}, "format would be ignored"),
+        ({"kind": "switchboard_pairs", "language": "fr"}, "language would be ignored"),
+        ({"kind": "wiki_qa", "writer": "template", "questions": 3}, "questions would be ignored"),
+        ({"kind": "wiki_qa", "writer": "template", "model": "m", "patience": 2}, "model and patience would be ignored"),
+        ({"kind": "wiki_qa", "writer": "template", "format": "columns"}, "format would be ignored"),
+        ({"kind": "wiki_qa", "writer": "template", "language": "fr"}, "language would be ignored"),
+        ({"kind": "wiki_qa", "writer": "model", "model": "m", "format": "auto"}, "format would be ignored"),
+        ({"kind": "file", "file": "a.jsonl", "model": "m"}, "model would be ignored"),
+        ({"kind": "file", "file": "a.jsonl", "questions": 2}, "questions would be ignored"),
+        ({"kind": "file", "file": "a.jsonl", "answer_sentences": 2}, "answer_sentences would be ignored"),
     ],
 )
 def test_wrong_sets(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         SetSpec(**settings)
+
+
+def test_what_a_set_takes() -> None:
+    assert SetSpec(kind="file", file="a.jsonl", format="alpaca", language="fr").language == "fr"
+    assert SetSpec(kind="wiki_qa", writer="template", answer_sentences=1).answer_sentences == 1
+    assert SetSpec(kind="wiki_qa", writer="model", model="m", questions=2, language="fr", answer_sentences=1).questions == 2
+    assert SetSpec(kind="wiki_qa", writer="template", model="", questions="").model is None, "taken away"
+    assert SetSpec(kind="wiki_qa", writer="model", model="m", style="").style == ""
+
+
+def test_a_shipped_recipe_can_take_the_substitute() -> None:
+    chosen = ("sets.wiki.writer=template", "sets.wiki.model=", "sets.wiki.questions=")
+    made = load_recipe("class-it-140m-wiki", chosen)
+    assert isinstance(made, TuningRecipe)
+    assert (made.sets["wiki"].writer, made.sets["wiki"].model) == ("template", None)
+    with pytest.raises(UsageError, match=r"model and questions would be ignored"):
+        load_recipe("class-it-140m-wiki", chosen[:1])
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,11 @@ resume_steps = 3
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepared(tmp_path_factory.mktemp("tuning"))
+
+
+def prepared(folder: Path) -> Path:
     """A corpus, two sets, two recipes, and a parent under ``runs``."""
-    folder = tmp_path_factory.mktemp("tuning")
     text = write_corpus(folder / "text")
     for name, word in (("switchboard", "boat"), ("wiki", "moon")):
         rows = [

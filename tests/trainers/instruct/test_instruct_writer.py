@@ -121,6 +121,27 @@ def test_a_writer_that_writes_nothing_valid_is_given_up(tmp_path: Path, typist: 
     assert len(typist.seen) == 6  # two batches, and no more
 
 
+def test_a_writer_of_nothing_valid_is_given_up_though_the_articles_are_fewer(tmp_path: Path, typist: type[Typist]) -> None:
+    typist.text = staticmethod(lambda article: f"Sure! Here is JSON about {article.title}")
+    with pytest.raises(ModelError, match="first 7 articles: no JSON") as caught:
+        list(write_pairs(ARTICLES, spec_of("typist", patience=20), tmp_path, Quiet()))
+    assert "Here is JSON about Pond 6" in str(caught.value)
+    assert len((tmp_path / WRITTEN_FILE).read_text().splitlines()) == 7
+
+
+@pytest.mark.parametrize("name", ["chat_template.jinja", "additional_chat_templates/other.jinja", "generation_config.json"])
+def test_a_local_writer_that_is_asked_in_another_way_writes_anew(name: str, tmp_path: Path, typist: type[Typist]) -> None:
+    text = "".join(f" = = = {article.title} = = = {article.text}" for article in ARTICLES)
+    (tmp_path / "simple_wiki.train").write_text(text)
+    path = tmp_path / "writer" / name
+    path.parent.mkdir(parents=True)
+    spec = spec_of(tmp_path / "writer", valid_share=0.3)
+    for number, content in enumerate(("{}", "{}", '{"a": 1}'), start=1):
+        path.write_text(content)
+        build_set("wiki", spec, tmp_path, tmp_path / "runs", Quiet())
+        assert len(typist.seen) == 7 * (2 if number == 3 else 1)
+
+
 def _pairs(*pairs: tuple[str, str]) -> str:
     return json.dumps({"pairs": [{"question": question, "answer": answer} for question, answer in pairs]})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +186,36 @@ def test_rows_without_two_different_sides(place):
     assert listener.heard("equal sides 1")
     assert listener.heard("one side missing 1")
     assert result.steps == 1
+
+
+def test_a_divided_batch_leaves_the_same_weights(place):
+    """Without a large epsilon Adam would make steps of gradients that are mere rounding."""
+    settings = ("prefer.max_steps=3", "prefer.epsilon=0.01")
+    one, four = (
+        load_file(tuned(place, "runs", f"condition=micro_{size}", f"prefer.micro_batch_size={size}", *settings)[0].folder
+                  / "final" / "model.safetensors") for size in (1, 4)
+    )  # fmt: skip
+    before = load_file(place / "runs" / "small" / "seed_7" / "final" / "model.safetensors")
+    assert max(np.abs(one[name] - four[name]).max() for name in one) < 1e-6
+    assert max(np.abs(one[name] - before[name]).max() for name in one) > 1e-4
+
+
+def test_a_parent_of_unknown_exposure_has_not_seen_nothing(place, done, tmp_path):
+    shutil.copytree(place / "runs" / "small" / "seed_7" / "final", tmp_path / "parent")
+    (tmp_path / "parent" / "babyeval.json").unlink()
+    result, listener = tuned(place, "unknown", f'parent="{tmp_path / "parent"}"', "prefer.max_steps=1")
+    facts = json.loads((result.folder / "final" / "babyeval.json").read_text())
+    assert facts["words_seen"] is result.words is None
+    assert facts["words_tuned"] == result.words_tuned == 4 * 7
+    assert listener.heard("Nothing says how many words")
+
+
+def test_pairs_that_fill_no_batch_are_refused_before_a_parent_is_trained(place):
+    (place / "few.toml").write_text(DPO.replace("max_steps = 10\n", ""))
+    recipe = load_recipe(str(place / "few.toml"), (f'data.corpus="{place / "text"}"', "prefer.batch_size=64"))
+    with pytest.raises(UsageError, match=r"1 epoch of \d+ pairs fill no batch of 64"):
+        run_stage("prefer", recipe, place / "fresh", False, Listener())
+    assert not (place / "fresh" / "small").exists()
 
 
 def test_bad_recipes(place):
