@@ -23,12 +23,15 @@ def check_recipe(recipe: AnyRecipe) -> None:
         UsageError: The schedule is unknown or lacks or does not take an option; the attention does not compute in the
             recipe's arithmetic; the batch cannot be divided among the devices; the architecture does not take what
             `model.extra` says; or a tuning's rows are longer than its parent takes, or that one writes nothing.
-        MissingError: The chat template is not there.
+        MissingError: The chat template or the corpus that is named is not there.
     """
+    from .corpus.read import require_folder
     from .model import empty_model
     from .schedule import divide_batch
     from .tokenizer import read_template
 
+    if recipe.data.corpus is not None:
+        require_folder(recipe.data.corpus)
     training = recipe.training
     _check_schedule(training, recipe.section)
     _check_attention(training, recipe.section)

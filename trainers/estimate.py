@@ -14,7 +14,7 @@ from babyeval.errors import UsageError
 from .memory import Memory, memory_of
 from .model import parameter_count
 from .recipe import AnyRecipe, Recipe, TuningRecipe
-from .schedule import divide_batch, plan_checkpoints
+from .schedule import divide_batch, plan_checkpoints, warm_up_remarks
 
 if TYPE_CHECKING:
     from .shards import Shards
@@ -191,11 +191,8 @@ def _checkpoints(recipe: Recipe, counts: Counts) -> tuple[tuple[str, ...] | None
 def _remarks(recipe: Recipe, counts: Counts) -> list[str]:
     """What the recipe says that its author may not have meant."""
     training, said = recipe.pretrain, []
-    if counts.updates is not None and training.warmup_steps >= counts.updates:
-        said.append(
-            f"The warm-up ({training.warmup_steps:,} updates) is no shorter than the training ({counts.updates:,}): "
-            "the learning rate only rises."
-        )
+    if counts.updates is not None:
+        said += warm_up_remarks(training.warmup_steps, counts.updates)
     if recipe.sequence_length < recipe.model.max_length:
         said.append(
             f"Sequences have {recipe.sequence_length:,} tokens and the model takes {recipe.model.max_length:,}: "

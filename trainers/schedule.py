@@ -132,6 +132,20 @@ def _require_different_names(marks: tuple[int, ...]) -> None:
             )
 
 
+def warm_up_remarks(warmup_steps: int, updates: int) -> list[str]:
+    """What has to be said of a warm-up that fills the training.
+
+    Example:
+        >>> warm_up_remarks(500, 20)
+        ['The warm-up (500 updates) is no shorter than the training (20): the learning rate only rises.']
+    """
+    if warmup_steps < updates:
+        return []
+    return [
+        f"The warm-up ({warmup_steps:,} updates) is no shorter than the training ({updates:,}): the learning rate only rises."
+    ]
+
+
 def in_words(updates: int, batch: int, items: int, left_over: int, unit: str) -> str:
     """A training's updates and passes over its data, in a sentence.
 

@@ -55,9 +55,11 @@ def tune(recipe: TuningRecipe, out: Path, resume: bool, devices: Devices, report
     going_on = begun.is_begun(folder, resume, reporter)
     stages.require_known_tasks(recipe)
     shape = divide_batch(training.batch_size, training.micro_batch_size, devices.world_size, recipe.section)
+    named = _parent(recipe, out, resume, devices, reporter) if recipe.parent is not None else None
     sets = _sets(recipe, out, reporter)  # before a parent is trained for hours
     _check_sets(recipe, sets)
-    parent = _parent(recipe, out, resume, devices, reporter)
+    parent = named or _parent(recipe, out, resume, devices, reporter)
+    reporter.note(f"The parent is {parent.source}.")
     if parent.words_seen is None:
         reporter.note(f"Nothing says how many words {parent.source} has seen: only those of this tuning are counted.")
     tokenizer: Path = stages.build_first(lambda: stages.parents_tokenizer(parent, out, training.chat_template, reporter))

@@ -115,6 +115,13 @@ def test_a_refusal_as_a_process_sees_it(tmp_path):
     assert done.out == ""
 
 
+@pytest.mark.parametrize("args", [("pretrain", "tiny"), ("instruct", "tiny-merged"), ("instruct", "tiny-merged", "--dry-run")])
+def test_a_corpus_that_is_not_there(tmp_path, args):
+    stage, *rest = args
+    done = inside("train", stage, *rest, "--corpus", tmp_path / "nowhere", cwd=tmp_path)
+    assert_refused(done, 3, "no corpus folder", "nowhere", "--corpus")
+
+
 @pytest.mark.parametrize("stage", ["corpus", "tokenizer", "pretrain"])
 def test_without_a_corpus_the_option_is_named(tmp_path, stage):
     assert_refused(inside("train", stage, "tiny", cwd=tmp_path), 2, "no corpus", "--corpus")

@@ -40,6 +40,18 @@ def _is_text(path: Path) -> bool:
     return Path(_name_without_compression(path)).suffix.lower() in ENDINGS
 
 
+def require_folder(folder: Path) -> None:
+    """Finds out whether a corpus is there.
+
+    Raises:
+        MissingError: It is not.
+    """
+    if not folder.is_dir():
+        raise MissingError(
+            f"There is no corpus folder '{folder}'.", hint="Name one: data.corpus in the recipe, or --corpus on the command line."
+        )
+
+
 def find_files(folder: Path, include: tuple[str, ...]) -> tuple[list[Path], dict[str, str]]:
     """Finds the files that make a corpus.
 
@@ -54,10 +66,7 @@ def find_files(folder: Path, include: tuple[str, ...]) -> tuple[list[Path], dict
         MissingError: There is no such folder.
         UsageError: Nothing is left, or a glob fits no file.
     """
-    if not folder.is_dir():
-        raise MissingError(
-            f"There is no corpus folder '{folder}'.", hint="Name one: data.corpus in the recipe, or --corpus on the command line."
-        )
+    require_folder(folder)
     try:
         listed = folder.rglob("*") if include else folder.iterdir()
         found = sorted(path for path in listed if path.is_file() and not _hidden(path.relative_to(folder)))

@@ -13,7 +13,7 @@ from ..checks import row_length
 from ..pretrain import STATES, Outcome, ended, guarded, prepare_model
 from ..recipe import TuningRecipe
 from ..saving import choose_state, read_facts, steps_done
-from ..schedule import BatchShape, Schedule, in_words, plan_checkpoints
+from ..schedule import BatchShape, Schedule, in_words, plan_checkpoints, warm_up_remarks
 from .encode import EncodedSet, encode_set
 from .order import Run, plan_runs
 from .sets import InstructionSet
@@ -256,5 +256,6 @@ def _trainer(
 
 def _what_comes(job: TuningJob, run: Run) -> list[str]:
     return [
-        f"{stage.name}: {in_words(stage.updates, job.shape.size, stage.rows, stage.left_over, 'row')}" for stage in run.stages
+        *(f"{stage.name}: {in_words(stage.updates, job.shape.size, stage.rows, stage.left_over, 'row')}" for stage in run.stages),
+        *warm_up_remarks(job.recipe.training.warmup_steps, sum(stage.updates for stage in run.stages)),
     ]

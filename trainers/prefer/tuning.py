@@ -17,7 +17,7 @@ from ..checks import row_length
 from ..pretrain import STATES, Outcome, ended, guarded, prepare_model
 from ..recipe import Preference, TuningRecipe
 from ..saving import steps_done
-from ..schedule import BatchShape, Schedule, in_words, plan_checkpoints
+from ..schedule import BatchShape, Schedule, in_words, plan_checkpoints, warm_up_remarks
 from .pairs import Pairs, encode_pairs, training_order
 
 if TYPE_CHECKING:
@@ -249,4 +249,5 @@ def _what_comes(job: PreferenceJob, material: Material, updates: int) -> list[st
         f"Training: {material.train.in_words()}.",
         *(f"Validation, {name}: {valid.in_words()}." for name, valid in material.valid.items()),
         in_words(updates, job.shape.size, len(material.train.pairs), material.left_over, "pair"),
+        *warm_up_remarks(job.recipe.training.warmup_steps, updates),
     ]
