@@ -20,7 +20,7 @@ test-slow: $(READY)
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy babyeval tasks trainers
+	$(BIN)/mypy babyeval tasks trainers leaderboard
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

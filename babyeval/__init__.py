@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from babyeval.api import evaluate, load_results
+    from babyeval.comparison.compare import compare
     from babyeval.data.jsonl import Record
     from babyeval.data.lookup import DataFile
     from babyeval.families import SpanTask
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "evaluate": "babyeval.api",
     "load_results": "babyeval.api",
+    "compare": "babyeval.comparison.compare",
     "surprisal": "babyeval.texts.surprisal",
     "register_task": "babyeval.registry",
     "Record": "babyeval.data.jsonl",
@@ -54,6 +56,7 @@ __all__ = [
     "Record",
     "Span",
     "SpanTask",
+    "compare",
     "evaluate",
     "load_results",
     "ranking_item",

@@ -6,6 +6,7 @@ import doctest
 import importlib
 import pkgutil
 
+import babyeval.leaderboard
 import babyeval.tasks
 import babyeval.trainers
 import pytest
@@ -15,7 +16,7 @@ import babyeval
 
 def modules() -> list[str]:
     found = ["babyeval"]
-    for package in (babyeval, babyeval.tasks, babyeval.trainers):
+    for package in (babyeval, babyeval.leaderboard, babyeval.tasks, babyeval.trainers):
         found += [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     return sorted(name for name in set(found) if not name.endswith("__main__"))
 

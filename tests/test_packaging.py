@@ -56,6 +56,11 @@ def test_recipes_templates_and_zero_settings_are_in_the_wheel(names):
         assert sum(bool(re.fullmatch(f"babyeval/trainers/{pattern}", name)) for name in names) >= fewest, pattern
 
 
+def test_template_and_assets_of_the_page_are_in_the_wheel(names):
+    for pattern, fewest in (("templates/page\\.html\\.jinja", 1), ("assets/[\\w-]+\\.css", 1), ("assets/[\\w-]+\\.js", 5)):
+        assert sum(bool(re.fullmatch(f"babyeval/leaderboard/{pattern}", name)) for name in names) >= fewest, pattern
+
+
 def test_wheel_puts_only_babyeval_at_the_top(names):
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"babyeval"}
     assert not [name for name in names if re.search(r"(^|/)(tests|benchmarks|__pycache__)(/|$)", name)]
@@ -105,7 +110,7 @@ def test_editable_install_works_from_another_folder(tmp_path):
         done = env.run("-c", code, cwd=cwd)
         places = ("babyeval/__init__.py", "tasks/blimp/__init__.py", "trainers/__init__.py")
         assert done.out.split() == [str(tree / place) for place in places], done.err
-    for name in ("tasks", "trainers"):
+    for name in ("tasks", "trainers", "leaderboard"):
         assert env.run("-c", f"import {name}", cwd=elsewhere).code == 1
 
 

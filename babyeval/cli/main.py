@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from babyeval.__main__ import INTERRUPTED, interrupted
-from babyeval.cli import check, data, demo, doctor, export, import_, results, run, surprisal, tasks, train
+from babyeval.cli import check, compare, data, demo, doctor, export, import_, leaderboard, results, run, surprisal, tasks, train
 from babyeval.errors import BabyevalError, raise_interrupt, unusable
 from babyeval.quiet import quiet_deepspeed
 
@@ -29,7 +29,9 @@ app.add_typer(data.app, name="data")
 app.command("check")(check.check)
 app.command("surprisal")(surprisal.surprisal)
 app.add_typer(train.app, name="train")
+app.command("leaderboard")(leaderboard.leaderboard)
 app.add_typer(results.app, name="results")
+app.command("compare")(compare.compare)
 app.command("import")(import_.import_)
 app.command("export")(export.export)
 app.command("demo")(demo.demo)

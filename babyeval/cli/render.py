@@ -19,7 +19,7 @@ from babyeval.records import GroupHeadline, RunReport, Score, TaskResult
 from babyeval.run.plan import Plan, planned_backend
 
 _WIDTH_WITHOUT_TERMINAL = 130
-_WIDE = 110  # columns that the whole table of results takes
+WIDE = 110  # columns that the whole table of results takes
 
 
 def console() -> Console:
@@ -93,7 +93,7 @@ def _table_of_model(screen: Console, mine: Sequence[TaskResult]) -> Table:
     title = f"{mine[0].model.name} ({mine[0].model.revision}), scored as {_backends(mine)}"
     columns = ("task", "split", "protocol", "score", "95% interval", "chance", "n", "ties", "status")
     rows = [row for result in mine for row in _result_rows(result)]
-    shown = range(len(columns)) if screen.width >= _WIDE else (0, 2, 3, 4, 8)  # --json and the records hold the rest
+    shown = range(len(columns)) if screen.width >= WIDE else (0, 2, 3, 4, 8)  # --json and the records hold the rest
     rows = [tuple(row[i] for i in shown) for row in rows]
     return simple_table(title, [columns[i] for i in shown], rows, [n for n, i in enumerate(shown) if 3 <= i <= 7])
 
@@ -122,7 +122,7 @@ def _table_of_fits(screen: Console, mine: Sequence[TaskResult]) -> Table:
                     status_of(result) if first else "",
                 )
             )
-    shown = range(len(columns)) if screen.width >= _WIDE else (0, 2, 3, 4, 5, 9)
+    shown = range(len(columns)) if screen.width >= WIDE else (0, 2, 3, 4, 5, 9)
     rows = [tuple(row[i] for i in shown) for row in rows]
     return simple_table(title, [columns[i] for i in shown], rows, [n for n, i in enumerate(shown) if 3 <= i <= 8])
 
@@ -174,7 +174,7 @@ def _table_of_sweep(screen: Console, mine: Sequence[TaskResult]) -> Table:
             )
             keyed.append(((order.index(label), i, *by_words(words, revision)), row))
     rows = [row for _, row in sorted(keyed)]
-    shown = range(len(columns)) if screen.width >= _WIDE else (0, 2, 4, 5, 6, 9)
+    shown = range(len(columns)) if screen.width >= WIDE else (0, 2, 4, 5, 6, 9)
     rows = [tuple(row[i] for i in shown) for row in rows]
     numeric = [n for n, i in enumerate(shown) if i in (3, 5, 6, 7, 8)]
     return simple_table(title, [columns[i] for i in shown], rows, numeric)

@@ -134,21 +134,56 @@ def stratified_macro_mean(
         (0.5, 0.236)
     """
     n = len(values)
-    if n == 0:
-        return Estimate(None, None, None, None, "stratified", 0, 0, "no items")
+    found = macro_mean(values, strata, clusters, within)
+    if found.value is None or found.se is None:
+        return Estimate(found.value, None, None, None, "stratified", n, found.clusters, found.note)
+    half = _half_width(found.se, found.freedom, level)
+    low, high = max(0.0, found.value - half), min(1.0, found.value + half)
+    return Estimate(found.value, found.se, low, high, "stratified", n, found.clusters)
+
+
+@dataclass(frozen=True, slots=True)
+class MacroMean:
+    """A macro mean of any numbers with its error, and no bounds.
+
+    Attributes:
+        value: The unweighted mean of the strata's means; None if there are no items.
+        se: Its standard error; None where undefined.
+        freedom: Degrees of freedom of the error; infinite where undefined.
+        clusters: Number of independent clusters.
+        note: Why something is None.
+    """
+
+    value: float | None
+    se: float | None
+    freedom: float
+    clusters: int
+    note: str | None = None
+
+
+def macro_mean(
+    values: Sequence[float], strata: Sequence[str], clusters: Sequence[str], within: Sequence[str] | None = None
+) -> MacroMean:
+    """What `stratified_macro_mean` estimates, for numbers that need not be between 0 and 1, such as differences.
+
+    Example:
+        >>> found = macro_mean([1, -1, 0, 0, 0, -1], list("aaabbb"), list("123456"))
+        >>> round(found.value, 3), round(found.se, 3), round(found.freedom, 2)
+        (-0.167, 0.333, 3.2)
+    """
+    if len(values) == 0:
+        return MacroMean(None, None, math.inf, 0, "no items")
     cells = _cells(values, strata, within)
     value = math.fsum(weight * mean for weight, mean, _ in cells)
     count = len(set(clusters))
     alone = sum(len({clusters[i] for i in members}) < 2 for _, _, members in cells)
     if alone:
         note = f"{alone} of {len(cells)} subsets have fewer than two independent clusters"
-        return Estimate(value, None, None, None, "stratified", n, count, note)
+        return MacroMean(value, None, math.inf, count, note)
     variance, freedom = _nested_variance(values, clusters, cells)
     if variance < _ROUNDING:
-        return Estimate(value, None, None, None, "stratified", n, count, "all clusters of each subset are equal")
-    se = math.sqrt(variance)
-    half = _half_width(se, freedom, level)
-    return Estimate(value, se, max(0.0, value - half), min(1.0, value + half), "stratified", n, count)
+        return MacroMean(value, None, math.inf, count, "all clusters of each subset are equal")
+    return MacroMean(value, math.sqrt(variance), freedom, count)
 
 
 def _cells(values: Sequence[float], strata: Sequence[str], within: Sequence[str] | None) -> list[tuple[float, float, list[int]]]:

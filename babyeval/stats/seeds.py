@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyeval.stats.intervals import Estimate
+from babyeval.stats.power import minimum_detectable
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int_]
@@ -55,19 +56,41 @@ def two_way(shares: Floats, values: Floats) -> TwoWay:
         >>> two_way((y - y.mean(axis=0)) / len(y), y.mean(axis=0)).seeds  # both are right in half of the items
         0.0
     """
-    blocks, seeds = shares.shape
-    mean = shares.mean(axis=1)
+    return _crossed([(shares, values)])
+
+
+def two_way_difference(shares_a: Floats, values_a: Floats, shares_b: Floats, values_b: Floats) -> TwoWay:
+    """The variance of the difference of two such means: the same blocks of items, other seeds.
+
+    What an item adds to both models cancels out; the seeds' variances add up. What one adds with one seed alone shows
+    among the items, as in `two_way`.
+
+    Example:
+        >>> y = np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0], [1.0, 0.0]])
+        >>> shares = (y - y.mean(axis=0)) / len(y)
+        >>> two_way_difference(shares, y.mean(axis=0), shares, y.mean(axis=0)).total
+        0.0
+    """
+    return _crossed([(shares_a, values_a), (shares_b, values_b)])
+
+
+def _crossed(models: Sequence[tuple[Floats, Floats]]) -> TwoWay:
+    """The variance of the mean of one model, or of the difference of two, from each one's shares and values."""
+    means = [shares.mean(axis=1) for shares, _ in models]
+    blocks = len(means[0])
     bessel = blocks / (blocks - 1)
-    items = bessel * float(np.sum(mean**2))
-    if seeds == 1:
-        return TwoWay(items, 0.0, blocks - 1)
-    rest = bessel * seeds / (seeds - 1) * float(np.sum((shares - mean[:, None]) ** 2)) / seeds**2
-    between = float(np.var(values, ddof=1)) / seeds
-    own = between - rest
-    if own <= 0:
-        return TwoWay(items, 0.0, blocks - 1)
-    parts = items**2 / (blocks - 1) + between**2 / (seeds - 1) + rest**2 / ((blocks - 1) * (seeds - 1))
-    return TwoWay(items, own, (items + own) ** 2 / parts)
+    items = bessel * float(np.sum((means[0] - means[1] if len(means) > 1 else means[0]) ** 2))
+    own, parts = 0.0, items**2 / (blocks - 1)
+    for (shares, values), mean in zip(models, means, strict=True):
+        seeds = shares.shape[1]
+        if seeds == 1:
+            continue
+        rest = bessel * seeds / (seeds - 1) * float(np.sum((shares - mean[:, None]) ** 2)) / seeds**2
+        between = float(np.var(values, ddof=1)) / seeds
+        if between > rest:
+            own += between - rest
+            parts += between**2 / (seeds - 1) + rest**2 / ((blocks - 1) * (seeds - 1))
+    return TwoWay(items, own, (items + own) ** 2 / parts if parts and own else blocks - 1)
 
 
 def credit_shares(credits: Floats, blocks: Sequence[Sequence[int]]) -> Floats:
@@ -202,5 +225,5 @@ def detectable(low: float, high: float, level: float = 0.95, power: float = 0.8)
         >>> round(detectable(52.0, 68.0), 1)
         16.2
     """
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    return (z + NormalDist().inv_cdf(power)) * math.sqrt(2) * (high - low) / (2 * z)
+    se = (high - low) / (2 * NormalDist().inv_cdf((1 + level) / 2))
+    return minimum_detectable(math.sqrt(2) * se, level=level, power=power)

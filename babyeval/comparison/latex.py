@@ -1,0 +1,50 @@
+"""A comparison as a LaTeX table (booktabs)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from babyeval.comparison.report import CORRECTIONS, CompareReport, ComparisonRow
+from babyeval.comparison.sentences import number, p_value
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+}  # fmt: skip
+
+
+def escaped(text: str) -> str:
+    r"""Text that LaTeX sets as it stands.
+
+    Example:
+        >>> print(escaped("it_merged & 5%"))
+        it\_merged \& 5\%
+    """
+    return " ".join("".join(_SPECIAL.get(letter, letter) for letter in text).split())
+
+
+def latex_table(report: CompareReport) -> str:
+    """One ``tabular`` with a block for each pair; what a caption must say follows as comments."""
+    lines = [r"\begin{tabular}{lrrrrr}", r"\toprule"]
+    head = ("task", "A", "B", "A $-$ B", "95\\% CI", f"$p$ ({escaped(CORRECTIONS[report.rows[0].correction])})")
+    lines.append(" & ".join(head) + r" \\")
+    for pair in dict.fromkeys((row.contrast, row.a, row.b) for row in report.rows):
+        part = [row for row in report.rows if (row.contrast, row.a, row.b) == pair]
+        lines += [r"\midrule", rf"\multicolumn{{6}}{{l}}{{A: {escaped(pair[1])}; B: {escaped(pair[2])}}} \\"]
+        lines += [" & ".join(_cells(row)) + r" \\" for row in part]
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    about = [*report.choices, *report.paragraphs]
+    return "\n".join([*lines, *("% " + " ".join(text.split()) for text in about)]) + "\n"
+
+
+def _cells(row: ComparisonRow) -> Sequence[str]:
+    unit = row.unit_of_value
+    values = (number(row.value_a, unit), number(row.value_b, unit), number(row.difference, unit, sign=True))
+    interval = "" if row.ci_low is None else f"[{number(row.ci_low, unit)}, {number(row.ci_high, unit)}]"
+    p = p_value(row.p_adjusted)
+    return (escaped(row.label), *(_signed(v) for v in values), _signed(interval), f"${p}$" if p != "-" else "--")
+
+
+def _signed(text: str) -> str:
+    """Minus signs, and a dash where there is no number."""
+    return "--" if text == "-" else text.replace("-", "$-$").replace("+", "$+$")

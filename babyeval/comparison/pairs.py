@@ -1,0 +1,246 @@
+"""Two checkpoints on one task: which test the task's kind asks for, and what the test speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from babyeval.comparison.join import NoItems, joined
+from babyeval.comparison.report import Level, Measured, scaled
+from babyeval.reading import EYE_TRACKING, SELF_PACED
+from babyeval.records import Score, TaskResult
+from babyeval.stats.aggregate import UID
+from babyeval.stats.types import Comparison
+from babyeval.store import ResultStore
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+ENOUGH_SUBSETS = 10  # of which a sample of subsets can be spoken (statistics.md, decided defaults)
+_PARTS = {"eye_tracking": EYE_TRACKING, "self_paced": (SELF_PACED,)}
+
+_LIKE_SUBSETS = "these two checkpoints, on subsets like these"
+_THESE_SUBSETS = "these two checkpoints, on these exact subsets"
+_LIKE_ITEMS = "these two checkpoints, on items like these"
+_LIKE_SENTENCES = "these two checkpoints, on sentences like these"
+_REFITTED = "these two checkpoints, fine-tuned with other seeds, on items like these"
+_NOTHING = "nothing: there is no test"
+
+
+def compare_pair(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | None = None) -> list[Measured]:
+    """Compares two models on a task, headline by headline.
+
+    Args:
+        store: Where the records' items lie.
+        a: A record.
+        b: That of another model with the same task, data, protocol and split.
+        level: ``items`` or ``subsets``, where the task leaves a choice; by default subsets where there are ten or more.
+
+    Raises:
+        UsageError: The items do not join.
+    """
+    compared = {"ranking": _ranking, "rating": _rating, "acquisition": _rating, "reading": _reading, "fit": _fit}
+    try:
+        return compared[a.task.family](store, a, b, level)
+    except NoItems as reason:
+        return [_untested(one, other, str(reason)) for one, other in zip(own_headlines(a), own_headlines(b), strict=False)]
+
+
+def own_headlines(result: TaskResult) -> list[Score]:
+    """The headlines of the card's own metric; that of a single checkpoint in age of acquisition is another number."""
+    return [score for score in result.headlines if score.metric == result.task.metric]
+
+
+def _untested(a: Score, b: Score, reason: str) -> Measured:
+    """The difference of two headlines, without any items."""
+    difference = None if a.value is None or b.value is None else a.value - b.value
+    found = Comparison(difference, None, None, None, None, "none", "items", min(a.n, b.n), 0, note=reason)
+    return Measured(a.subset, a.metric, a.unit, (a.value, b.value), found, _NOTHING)
+
+
+def _ranking(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | None) -> list[Measured]:
+    """Credits of items: over subsets, or over items within these subsets (statistics.md, section 2)."""
+    from babyeval.stats.pairs import mcnemar, stratified_paired_test, subset_mean_test
+
+    card = a.task
+    strata_column, within_column = ("subset" if key == UID else key for key in (card.strata, card.within))
+    needed = ["subset", "cluster", "value", *filter(None, (strata_column, within_column))]
+    left, right = joined(store, a, b, list(dict.fromkeys(needed)))
+    one, other = left["value"].tolist(), right["value"].tolist()
+    strata = left[strata_column].astype(str).tolist() if strata_column else [card.name] * len(left)
+    within = left[within_column].astype(str).tolist() if within_column else None
+    clusters = left["cluster"].astype(str).tolist()
+    means = _stratum_means(left["value"] - right["value"], strata, within)
+    several = len(means) > 1
+    if level == "subsets" or (level is None and len(means) >= ENOUGH_SUBSETS):
+        found, claim, flips = subset_mean_test(list(means.values()), len(left)), _LIKE_SUBSETS, means
+    else:
+        claim, flips = _THESE_SUBSETS if several else _LIKE_ITEMS, _cluster_shares(left, right, strata, within, clusters)
+        if several or within is not None or len(set(clusters)) < len(clusters):
+            found = stratified_paired_test(one, other, strata, clusters, within)
+        else:
+            found = mcnemar(one, other)
+    signs = list(means.values()) if several else (left["value"] - right["value"]).tolist()
+    factor = 100.0 if card.unit == "percent" else 1.0
+    return [
+        Measured(
+            "", card.metric, card.unit, _headline_values(a, b), scaled(found, factor), claim, _signs(signs), flips,
+            _disagreement(a, b, found.difference, factor),
+        )
+    ]  # fmt: skip
+
+
+def _stratum_means(values: pd.Series[float], strata: Sequence[str], within: Sequence[str] | None) -> dict[str, float]:
+    """Each stratum's mean; with subsets inside it, the mean of their means."""
+    if within is None:
+        means = values.groupby(list(strata), sort=False).mean()
+    else:
+        means = values.groupby([list(strata), list(within)], sort=False).mean().groupby(level=0, sort=False).mean()
+    return {str(name): float(mean) for name, mean in means.items()}
+
+
+def _cluster_shares(
+    left: pd.DataFrame, right: pd.DataFrame, strata: Sequence[str], within: Sequence[str] | None, clusters: Sequence[str]
+) -> dict[str, float]:
+    """What each cluster of items adds to the difference of the macro means."""
+    import pandas as pd
+
+    cells = pd.DataFrame({"stratum": strata, "cell": within or [""] * len(strata), "cluster": clusters}, index=left.index)
+    in_cell = cells.groupby(["stratum", "cell"])["cluster"].transform("size")
+    in_stratum = cells.groupby("stratum")["cell"].transform("nunique")
+    weights = 1 / in_cell / in_stratum / cells["stratum"].nunique()
+    shares = (weights * (left["value"] - right["value"])).groupby(cells["cluster"], sort=False).sum()
+    return {str(name): float(share) for name, share in shares.items()}
+
+
+def _signs(differences: Sequence[float]) -> tuple[int, int, int]:
+    """How many are above, below and at 0, but for rounding."""
+    above, below = sum(d > 1e-12 for d in differences), sum(d < -1e-12 for d in differences)
+    return above, below, len(differences) - above - below
+
+
+def _headline_values(a: TaskResult, b: TaskResult) -> tuple[float | None, float | None]:
+    first, second = (own_headlines(result)[0].value for result in (a, b))
+    return first, second
+
+
+def _disagreement(a: TaskResult, b: TaskResult, difference: float | None, factor: float) -> str | None:
+    """Says so if the items do not give the headlines' difference: an estimator that is not the card's."""
+    first, second = _headline_values(a, b)
+    if None in (first, second, difference):
+        return None
+    assert first is not None and second is not None and difference is not None  # noqa: PT018 - for the type checker
+    if abs(first - second - factor * difference) <= 1e-6 * factor:
+        return None
+    return f"the headlines differ by {first - second:.4g}: they are not the mean over subsets that the items give"
+
+
+def _rating(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | None) -> list[Measured]:
+    """Correlations with the same human values depend on each other: words or stems are resampled for both together."""
+    from babyeval.stats.pairs import correlation_difference
+
+    card, trajectory = a.task, a.task.family == "acquisition"
+    left, right = joined(store, a, b, ["gold", "value", "reason" if trajectory else "cluster"])
+    note = None
+    if trajectory:  # a word needs an age under both models
+        kept = ((left["reason"] == "") & (right["reason"] == "")).to_numpy()
+        own = [int((table["reason"] == "").sum()) for table in (left, right)]
+        note = f"of the {int(kept.sum())} words that have an age under both models (of {own[0]} and {own[1]})"
+        left, right = left[kept], right[kept]
+    clusters = [str(word) for word in left.index] if trajectory else left["cluster"].astype(str).tolist()
+    columns = (left["value"].tolist(), right["value"].tolist(), left["gold"].tolist(), clusters)
+    found = correlation_difference(*columns, kind="pearson" if "pearson" in card.metric else "spearman")
+    found = scaled(found, 100.0 if card.unit == "percent" else 1.0)
+    return [Measured("", card.metric, card.unit, _headline_values(a, b), found, _LIKE_ITEMS, note=note)]
+
+
+def _reading(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | None) -> list[Measured]:
+    """Held-out log-likelihoods of reading times, row by row; never two p-values or partial R2 (statistics.md, section 7)."""
+    from babyeval.stats.pairs import held_out_test
+
+    columns = [f"{kind}_{measure}" for part in _PARTS.values() for measure in part for kind in ("ll_base", "ll_full")]
+    try:
+        left, right = joined(store, a, b, ["cluster", *columns])
+    except NoItems as reason:
+        lacking = a.protocol != "robust"
+        why = f"{a.protocol} has no held-out likelihoods to compare: take --protocol robust" if lacking else str(reason)
+        raise NoItems(why) from reason
+    measured = []
+    for part, measures in _PARTS.items():
+        full = [_mean_column(table, "ll_full", measures) for table in (left, right)]
+        base = [_mean_column(table, "ll_base", measures) for table in (left, right)]
+        delta = full[0] - full[1]
+        there = delta.notna()
+        gains = [float((f - b)[there].mean()) if there.any() else None for f, b in zip(full, base, strict=True)]
+        sentences = left["cluster"].astype(str)
+        found = held_out_test(delta.tolist(), sentences.tolist())
+        flips = {str(name): float(sum_) for name, sum_ in delta[there].groupby(sentences[there], sort=False).sum().items()}
+        measured.append(
+            Measured(
+                part, "held_out_log_likelihood", "nats", (gains[0], gains[1]), found, _LIKE_SENTENCES, flips=flips,
+                note="what surprisal adds to the held-out log-likelihood per word",
+            )
+        )  # fmt: skip
+    return measured
+
+
+def _mean_column(table: pd.DataFrame, kind: str, measures: Sequence[str]) -> pd.Series[float]:
+    """The mean of the measures' columns; NaN where one is."""
+    return table[[f"{kind}_{measure}" for measure in measures]].mean(axis=1, skipna=False)
+
+
+def _fit(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | None) -> list[Measured]:
+    """Fine-tuned models: seeds are each model's own, items are shared."""
+    from babyeval.fit.metrics import get_metric
+    from babyeval.stats.pairs import fits_test
+
+    card = a.task
+    left, right = joined(store, a, b, ["cluster", "gold", "predictions"])
+    metric = get_metric(card.metric, card.unit)
+    tables = [
+        _Predictions(result.items.sha256 if result.items else "", hash(tuple(table.index)), table)
+        for result, table in ((a, left), (b, right))
+    ]
+    (shares_a, values_a), (shares_b, values_b) = (_seeds(metric.name, card.unit, table) for table in tables)
+    clusters = left["cluster"].tolist()
+    found = fits_test(shares_a, values_a, shares_b, values_b, len(left))
+    notes = [found.note] if found.note else []
+    if a.fit and b.fit and a.fit.hyper_digest != b.fit.hyper_digest:
+        notes.append("they were fine-tuned with different hyper-parameters")
+    claim = _REFITTED if min(len(values_a), len(values_b)) > 1 else f"{_LIKE_ITEMS}, as fine-tuned here"
+    return [
+        Measured(
+            "", card.metric, card.unit, _headline_values(a, b), replace(found, clusters=len(set(clusters)), note="; ".join(notes) or None), claim,
+            note=f"{len(values_a)} and {len(values_b)} fine-tuning seeds",
+        )
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Predictions:
+    """A table of predictions, told apart by its digest and the order of its items: pairs of many models share tables."""
+
+    sha256: str
+    order: int
+    table: pd.DataFrame = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def _seeds(metric: str, unit: str, predicted: _Predictions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What blocks of items add to each seed's value, and the values."""
+    import numpy as np
+
+    from babyeval.fit.metrics import get_metric
+    from babyeval.stats.seeds import blocks_of, credit_shares, jackknife_shares
+
+    table, function = predicted.table, get_metric(metric, unit)
+    gold, blocks = table["gold"].tolist(), blocks_of(table["cluster"].astype(str).tolist())
+    labels = np.array([list(row) for row in table["predictions"]])
+    values = np.array([function(gold, column) for column in labels.T])
+    if metric == "accuracy":
+        return 100 * credit_shares((labels == np.array(gold)[:, None]).astype(np.float64), blocks), values
+    return jackknife_shares(function, list(gold), [column.tolist() for column in labels.T], blocks), values

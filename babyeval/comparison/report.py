@@ -1,0 +1,167 @@
+"""What a comparison gives: one row per test, and what a reader of the table must know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from babyeval.stats.types import Comparison
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from babyeval.comparison.zscores import ZScores
+
+Level = Literal["items", "subsets", "seeds"]
+Correction = Literal["holm", "bh", "by", "maxt"]
+LEVELS: tuple[Level, ...] = ("items", "subsets", "seeds")
+CORRECTIONS: dict[Correction, str] = {
+    "holm": "Holm", "bh": "Benjamini-Hochberg", "by": "Benjamini-Yekutieli", "maxt": "max-T (sign flips)",
+}  # fmt: skip
+SMALL = 0.05  # a p-value above it comes with the least difference that would have been found
+
+
+class ComparisonRow(BaseModel):
+    """One difference: two models or two conditions on one headline of one task.
+
+    Attributes:
+        a: The first model (with ``@revision`` where that is ambiguous) or condition; of a contrast, several.
+        b: The second.
+        task: The task's name.
+        subset: Which of the task's headlines, where it has several.
+        metric: What was compared: the headline's metric, or ``held_out_log_likelihood`` for reading.
+        contrast: Name of the planned contrast that the row belongs to; null for plain pairs.
+        unit_of_value: Unit of values, difference, interval and mde: ``percent`` (then a difference is in points),
+            ``correlation`` or ``nats``, per word.
+        value_a: The first one's value; of a condition the mean over its seeds.
+        value_b: The second one's.
+        higher_is_better: Direction of the metric.
+        difference: a minus b.
+        ci_low: Lower end of the interval of the difference.
+        ci_high: Upper end.
+        ci_level: Coverage that the interval aims at; it is not adjusted for the number of tests.
+        p: Two-sided p-value of ``test``.
+        p_adjusted: The same, adjusted for the family.
+        correction: How: ``holm``, ``bh``, ``by`` or ``maxt``.
+        family: The tests that were adjusted for together.
+        test: The test, as a paper can print it.
+        unit: What it takes for replications: ``items``, ``subsets`` or ``seeds``.
+        clusters: How many of them.
+        n: Items behind each side.
+        mde: The least true difference that would be found with 80% power at the unadjusted two-sided 5% level.
+        p_permutation: P-value of the exact or Monte Carlo companion, where there is one.
+        smallest_p: The least p-value that it could give.
+        wins: Subsets (or, where there are none, items) in which a is better.
+        losses: In which b is.
+        ties: In which neither is.
+        claim: What the test speaks of.
+        protocol: The protocol of both sides.
+        split: The split of both.
+        backend: How they were scored; both if they differ.
+        sentence: The row in words.
+        note: Why something is null, or what a reader must know.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+    a: str
+    b: str
+    task: str
+    subset: str
+    metric: str
+    contrast: str | None = None
+    unit_of_value: str
+    value_a: float | None
+    value_b: float | None
+    higher_is_better: bool
+    difference: float | None
+    ci_low: float | None
+    ci_high: float | None
+    ci_level: float
+    p: float | None
+    p_adjusted: float | None = None
+    correction: Correction
+    family: str = ""
+    test: str
+    unit: Level
+    clusters: int
+    n: int
+    mde: float | None
+    p_permutation: float | None
+    smallest_p: float | None
+    wins: int | None
+    losses: int | None
+    ties: int | None
+    claim: str
+    protocol: str
+    split: str
+    backend: str
+    sentence: str = ""
+    note: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The task, with its headline where it has several."""
+        return f"{self.task} {self.subset}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class CompareReport:
+    """All rows, and what stands around the table.
+
+    Attributes:
+        rows: The comparisons.
+        paragraphs: For each pair a text for a paper: tests, units of replication, correction, family.
+        choices: What was compared: protocol, split, backends, revisions.
+        warnings: Records that could not be read, tasks that were left out, models that are the same.
+        z: Of conditions their z-scores.
+    """
+
+    rows: tuple[ComparisonRow, ...]
+    paragraphs: tuple[str, ...]
+    choices: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    z: ZScores | None = None
+
+    def to_frame(self) -> pd.DataFrame:
+        """The rows as a table, one column per field."""
+        import pandas as pd
+
+        return pd.DataFrame([row.model_dump() for row in self.rows], columns=list(ComparisonRow.model_fields))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One headline of two models or conditions compared, before the family is known.
+
+    Attributes:
+        subset: Which headline.
+        metric: What was compared.
+        unit_of_value: Its unit.
+        values: Both sides' values.
+        found: The test.
+        claim: What it speaks of.
+        counts: Wins, losses and ties.
+        flips: What each exchangeable unit adds to the difference, for max-T; empty where no signs can be flipped.
+        note: What a reader must know besides.
+    """
+
+    subset: str
+    metric: str
+    unit_of_value: str
+    values: tuple[float | None, float | None]
+    found: Comparison
+    claim: str
+    counts: tuple[int, int, int] | None = None
+    flips: Mapping[str, float] = field(default_factory=dict)
+    note: str | None = None
+
+
+def scaled(found: Comparison, factor: float) -> Comparison:
+    """The same in another unit: credits to percent."""
+    names = ("difference", "se", "low", "high", "mde")
+    changes: dict[str, Any] = {name: None if (v := getattr(found, name)) is None else factor * v for name in names}
+    return replace(found, **changes)

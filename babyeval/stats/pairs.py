@@ -1,0 +1,367 @@
+"""Two checkpoints on the same items: differences with intervals and tests, for each kind of score."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import NormalDist
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyeval.stats.intervals import clustered_mean, macro_mean
+from babyeval.stats.permutation import sign_flip
+from babyeval.stats.power import minimum_detectable
+from babyeval.stats.seeds import two_way_difference
+from babyeval.stats.types import Comparison
+
+Floats = NDArray[np.float64]
+Kind = Literal["spearman", "pearson"]
+
+# A standard error this small, relative to the values, is what rounding leaves where they do not differ.
+_ROUNDING = 1e-12
+_FEW = 10  # clusters: with fewer a resample tells little
+_NOT_FINITE = "a value is not finite"
+
+
+def subset_mean_test(differences: Sequence[float], n: int, level: float = 0.95) -> Comparison:
+    """Whether a beats b "on phenomena like these": t over the subsets' mean differences.
+
+    Subsets are a sample, so that it holds its size where models differ by subset, which tests over items do not
+    (statistics.md, sections 0 and 2). The sign-flip permutation over subsets is its companion.
+
+    Args:
+        differences: For each subset the mean of a minus that of b.
+        n: Number of items of all subsets.
+        level: Coverage aimed at.
+
+    Example:
+        >>> found = subset_mean_test([1.0, 2.0, 3.0, 4.0, 5.0], 500)
+        >>> found.difference, round(found.p, 4), found.p_permutation
+        (3.0, 0.0132, 0.0625)
+    """
+    count = len(differences)
+    base: dict[str, Any] = {"test": "t over subset means", "unit": "subsets", "n": n, "clusters": count, "level": level}
+    if count == 0 or not all(map(math.isfinite, differences)):
+        return _undefined(None, "no subsets" if count == 0 else _NOT_FINITE, base)
+    mean = math.fsum(differences) / count
+    if count == 1:
+        return _undefined(mean, "one subset has no standard error", base)
+    p, least = sign_flip(differences)
+    base |= {"p_permutation": p, "smallest_p": least}
+    se = math.sqrt(math.fsum((value - mean) ** 2 for value in differences) / (count - 1) / count)
+    if se <= _ROUNDING * max(map(abs, differences)):
+        return _undefined(mean, "all subsets differ by the same", base)
+    note = None
+    if least > 1 - level:
+        note = f"sign flips of so few subsets cannot give a p below {least:.3g}"
+    return _by_t(mean, se, count - 1, base, note)
+
+
+def stratified_paired_test(
+    a: Sequence[float],
+    b: Sequence[float],
+    strata: Sequence[str],
+    clusters: Sequence[str],
+    within: Sequence[str] | None = None,
+    level: float = 0.95,
+) -> Comparison:
+    """Whether a beats b "on these exact subsets": a paired t over items, for the unweighted mean of the strata's means.
+
+    Error and degrees of freedom are those of `intervals.stratified_macro_mean`, of the items' differences. It says nothing
+    about other subsets. With one stratum of independent items it is the paired t test.
+
+    Args:
+        a: A value per item.
+        b: The other model's, in the same order.
+        strata: The stratum of each item.
+        clusters: The cluster of each item, such as its template, its story, or its twin.
+        within: The subset of each item that is averaged inside its stratum first.
+        level: Coverage aimed at.
+
+    Example:
+        >>> found = stratified_paired_test([1, 1, 1, 1, 1, 0], [0, 1, 0, 0, 1, 0], list("aaabbb"), list("123456"))
+        >>> round(found.difference, 2), round(found.p, 3), found.test
+        (0.5, 0.101, 'stratified paired t')
+    """
+    differences = [float(x) - float(y) for x, y in zip(a, b, strict=True)]
+    test = "stratified paired t" if len(set(strata)) > 1 or within is not None else "paired t"
+    if test == "paired t" and len(set(clusters)) < len(differences):
+        test = "clustered paired t"
+    base: dict[str, Any] = {
+        "test": test, "unit": "items", "n": len(differences), "clusters": len(set(clusters)), "level": level,
+    }  # fmt: skip
+    if not all(map(math.isfinite, differences)):
+        return _undefined(None, _NOT_FINITE, base)
+    found = macro_mean(differences, strata, clusters, within)
+    if found.value is None or found.se is None:
+        return _undefined(found.value, found.note, base)
+    return _by_t(found.value, found.se, found.freedom, base, None)
+
+
+def mcnemar(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Comparison:
+    """Whether a beats b on independent items that are right or wrong: McNemar's exact test.
+
+    Its p is binomial, of the items that only one model gets right (1947, Psychometrika 12). The interval of the difference
+    is Tango's, see `tango_interval`. Shared ties, with credits between 0 and 1, are beyond it: `stratified_paired_test`
+    stands in and says so.
+
+    Args:
+        a: Credits of 0 or 1.
+        b: The other model's, in the same order.
+        level: Coverage aimed at.
+
+    Example:
+        >>> round(mcnemar([1] * 30 + [0] * 12 + [1] * 58, [0] * 30 + [1] * 12 + [1] * 58).p, 5)
+        0.00792
+    """
+    n = len(a)
+    base: dict[str, Any] = {"test": "exact McNemar", "unit": "items", "n": n, "clusters": n, "level": level}
+    if n == 0 or not all(map(math.isfinite, (*a, *b))):
+        return _undefined(None, "no items" if n == 0 else _NOT_FINITE, base)
+    if not {*a, *b} <= {0, 1}:
+        items = [str(i) for i in range(n)]
+        found = stratified_paired_test(a, b, ["all"] * n, items, level=level)
+        ties = "some credits are neither 0 nor 1, as of ties, for which there is no McNemar test"
+        return replace(found, note="; ".join(filter(None, (ties, found.note))))
+    won = sum(x > y for x, y in zip(a, b, strict=True))
+    lost = sum(x < y for x, y in zip(a, b, strict=True))
+    low, high = tango_interval(won, lost, n, level)
+    if won + lost == 0:
+        note = "the models are right on the same items: the interval holds, a standard error of 0 would not"
+        return replace(_undefined(0.0, note, base), low=low, high=high)
+    from scipy.stats import binomtest
+
+    difference = (won - lost) / n
+    se = math.sqrt(max(0.0, won + lost - n * difference**2) / (n - 1) / n) if n > 1 else 0.0
+    p = float(binomtest(min(won, lost), won + lost, 0.5).pvalue)
+    if se <= _ROUNDING:
+        note = "one item has no standard error" if n == 1 else "all items differ by the same"
+        return replace(_undefined(difference, note, base), low=low, high=high, p=p)
+    return Comparison(difference, se, low, high, p, **base, mde=minimum_detectable(se))
+
+
+def tango_interval(won: int, lost: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Interval of the difference of two paired proportions by their score test.
+
+    Tango (1998, Statistics in Medicine 17): all differences that the score test does not reject. At 0 that is McNemar's
+    test without continuity correction, so that it may exclude 0 where the exact test, which is more careful, has p > .05.
+
+    Args:
+        won: Items that only a gets right.
+        lost: Items that only b gets right.
+        n: All items.
+        level: Coverage aimed at.
+
+    Example:
+        >>> low, high = tango_interval(6, 16, 161)
+        >>> round(low, 4), round(high, 4)
+        (-0.124, -0.0054)
+    """
+    from scipy.optimize import brentq
+
+    z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
+    at = (won - lost) / n
+    if won + lost == 0:
+        return -z2 / (n + z2), z2 / (n + z2)
+    if n in (won, lost):  # there the statistic is 0 divided by 0, and the other end has a closed form
+        inner = at * (n - z2) / (n + z2)
+        return min(inner, at), max(inner, at)
+
+    def excess(difference: float) -> float:
+        """The score, squared, beyond its critical value; the variance is that of the likeliest table with this difference."""
+        linear = (2 * n - won + lost) * difference - won - lost
+        root = math.sqrt(max(0.0, linear**2 + 8 * n * lost * difference * (1 - difference)))
+        variance = n * ((root - linear) / (2 * n) + difference * (1 - difference))
+        return float((won - lost - n * difference) ** 2 - z2 * variance)
+
+    return float(brentq(excess, -1, at, xtol=1e-14)), float(brentq(excess, at, 1, xtol=1e-14))
+
+
+def correlation_difference(
+    predicted_a: Sequence[float],
+    predicted_b: Sequence[float],
+    human: Sequence[float],
+    clusters: Sequence[str],
+    kind: Kind = "spearman",
+    draws: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Comparison:
+    """Whether a agrees better than b with the same human values: the paired bootstrap.
+
+    Clusters are resampled, with both models' predictions together, as the two correlations depend on each other
+    (statistics.md, section 8). The interval is the percentile one.
+
+    Args:
+        predicted_a: One prediction per item.
+        predicted_b: The other model's, in the same order.
+        human: What they are compared with.
+        clusters: The cluster of each item.
+        kind: Which correlation.
+        draws: Number of resamples.
+        seed: Of the resamples.
+        level: Coverage aimed at.
+
+    Example:
+        >>> human = [float(i) for i in range(20)]
+        >>> found = correlation_difference(human[::-1], [i % 7 for i in range(20)], human, [str(i) for i in range(20)])
+        >>> round(found.difference, 2), found.p < 0.05
+        (-1.24, True)
+    """
+    names, index = np.unique(np.asarray(clusters, dtype=np.str_), return_inverse=True)
+    n, count = len(human), len(names)
+    base: dict[str, Any] = {"test": "paired bootstrap", "unit": "items", "n": n, "clusters": count, "level": level}
+    x, y, target = (np.asarray(values, np.float64) for values in (predicted_a, predicted_b, human))
+    fault = _uncorrelated(x, y, target)
+    if fault:
+        return _undefined(None, fault, base)
+    once = np.ones((1, n))
+    difference = float((_correlations(x, target, once, kind) - _correlations(y, target, once, kind))[0])
+    if count < _FEW:
+        return _undefined(difference, f"fewer than {_FEW} independent items are too few to resample", base)
+    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)[:, index].astype(np.float64)
+    sampled = _correlations(x, target, weights, kind) - _correlations(y, target, weights, kind)
+    sampled = sampled[np.isfinite(sampled)]  # a resample of one value has no correlation
+    se = float(sampled.std(ddof=1)) if len(sampled) > 1 else 0.0
+    if se <= _ROUNDING:
+        return _undefined(difference, "the two models' predictions agree with each other in every resample", base)
+    low, high = map(float, np.quantile(sampled, ((1 - level) / 2, (1 + level) / 2)))
+    return Comparison(difference, se, low, high, _inverted(sampled), **base, mde=minimum_detectable(se))
+
+
+def _uncorrelated(x: Floats, y: Floats, target: Floats) -> str | None:
+    """Why there are no correlations to compare."""
+    if len(target) < 3:
+        return "fewer than three items have no correlation"
+    if not np.isfinite([x, y, target]).all():
+        return _NOT_FINITE
+    for who, values in (("a's", x), ("b's", y), ("the human", target)):
+        if np.ptp(values) <= _ROUNDING * np.abs(values).max():
+            return f"all of {who} values are equal, which correlate with nothing"
+    return None
+
+
+def _correlations(x: Floats, y: Floats, weights: Floats, kind: Kind) -> Floats:
+    """The correlation in each resample, from how often it holds each item: weights of shape (draws, items)."""
+    total = weights.sum(axis=1, keepdims=True)
+    if kind == "spearman":  # mid-ranks within each resample
+        x, y = (weights @ _below(values) / total for values in (x, y))
+    else:
+        x, y = ((values - values.mean())[None, :] / values.std() for values in (x, y))
+    x = x - (weights * x).sum(axis=1, keepdims=True) / total
+    y = y - (weights * y).sum(axis=1, keepdims=True) / total
+    xx, yy, xy = (weights * x * x).sum(axis=1), (weights * y * y).sum(axis=1), (weights * x * y).sum(axis=1)
+    varied = np.minimum(xx, yy) > _ROUNDING * total[:, 0]
+    found: Floats = np.where(varied, xy / np.sqrt(np.where(varied, xx * yy, 1.0)), math.nan)
+    return found
+
+
+def _below(values: Floats) -> Floats:
+    """What one copy of item i adds to the mid-rank of item j."""
+    parts: Floats = (values[:, None] < values) + 0.5 * (values[:, None] == values)
+    return parts
+
+
+def _inverted(sampled: Floats) -> float:
+    """The level at which the percentile interval would just exclude 0; never below what so many draws can tell."""
+    draws = len(sampled)
+    ties = int(np.count_nonzero(sampled == 0)) / 2
+    side = min(int(np.count_nonzero(sampled < 0)), int(np.count_nonzero(sampled > 0))) + ties
+    return min(1.0, 2 * (1 + side) / (draws + 1))
+
+
+def held_out_test(delta: Sequence[float], sentences: Sequence[str], level: float = 0.95) -> Comparison:
+    """Whether a predicts reading times that it was not fitted to better than b: held-out log-likelihood per row.
+
+    The mean over rows, with the error of a sample of sentences and t quantiles; the sign-flip permutation of the
+    sentences' sums is its companion (statistics.md, section 7).
+
+    Args:
+        delta: For each row the log-likelihood under a minus that under b; rows with NaN, which a regression had to
+            leave out, are left out.
+        sentences: The sentence of each row.
+        level: Coverage aimed at.
+
+    Example:
+        >>> found = held_out_test([0.25, 0.5, -0.25, 0.5, 0.25, 0.25], list("aabbcd"))
+        >>> found.difference, found.clusters, found.p_permutation
+        (0.25, 4, 0.125)
+    """
+    there = [i for i, value in enumerate(delta) if not math.isnan(value)]
+    values, kept = [delta[i] for i in there], [sentences[i] for i in there]
+    sums: dict[str, float] = defaultdict(float)
+    for value, sentence in zip(values, kept, strict=True):
+        sums[sentence] += value
+    base: dict[str, Any] = {
+        "test": "clustered t over sentences", "unit": "items", "n": len(values), "clusters": len(sums), "level": level,
+    }  # fmt: skip
+    if not values or not all(map(math.isfinite, values)):
+        return _undefined(None, _NOT_FINITE if values else "no row has a held-out likelihood under both models", base)
+    found = clustered_mean(values, kept, level)
+    if len(sums) == 1:
+        return _undefined(found.value, "one sentence has no standard error", base)
+    p, least = sign_flip(list(sums.values()))
+    base |= {"p_permutation": p, "smallest_p": least}
+    if found.se is None or found.value is None or found.se <= _ROUNDING * max(map(abs, values)):
+        return _undefined(found.value, "all sentences differ by the same", base)
+    left = len(delta) - len(values)
+    return _by_t(found.value, found.se, len(sums) - 1, base, f"{left} rows without a likelihood are left out" if left else None)
+
+
+def fits_test(shares_a: Floats, values_a: Floats, shares_b: Floats, values_b: Floats, n: int, level: float = 0.95) -> Comparison:
+    """Whether checkpoint a beats b after fine-tuning, each with several seeds: t over fine-tuning seeds and items.
+
+    Items are paired and seeds are not (statistics.md, section 5): the variance is that of the items, of the difference of
+    the means over seeds, and that of each model's seeds. Works for every metric that has shares, `seeds.credit_shares` or
+    `seeds.jackknife_shares`, over the same blocks of items for both models.
+
+    Args:
+        shares_a: What each block of items adds to the deviation of each seed's value, blocks x seeds.
+        values_a: Each seed's value.
+        shares_b: The other model's, with blocks in the same order.
+        values_b: The other model's.
+        n: Number of items.
+        level: Coverage aimed at.
+
+    Example:
+        >>> y = np.array([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+        >>> right, other = y.mean(axis=0), 1 - y.mean(axis=0)
+        >>> found = fits_test((y - right) / 4, right, ((1 - y) - other) / 4, other, 4)
+        >>> found.difference, round(found.p, 3)
+        (0.5, 0.182)
+    """
+    blocks = len(shares_a)
+    test = "t over fine-tuning seeds and items" if max(len(values_a), len(values_b)) > 1 else "paired t"
+    base: dict[str, Any] = {"test": test, "unit": "items", "n": n, "clusters": blocks, "level": level}
+    if not (len(values_a) and len(values_b) and np.isfinite([*values_a, *values_b]).all()):
+        return _undefined(None, _NOT_FINITE if len(values_a) and len(values_b) else "no seeds", base)
+    difference = float(np.mean(values_a) - np.mean(values_b))
+    if blocks < 2:
+        return _undefined(difference, "one cluster has no standard error", base)
+    if not (np.isfinite(shares_a).all() and np.isfinite(shares_b).all()):
+        return _undefined(difference, "too few items of a label for a standard error", base)
+    found = two_way_difference(shares_a, values_a, shares_b, values_b)
+    se, size = math.sqrt(found.total), float(np.abs([*values_a, *values_b]).max())
+    if se <= _ROUNDING * max(size, 1.0):
+        return _undefined(difference, "every item adds the same to both models, so that there is no standard error", base)
+    note = None
+    if min(len(values_a), len(values_b)) == 1:
+        note = "one fine-tuning seed: how other seeds would do is not covered"
+    return _by_t(difference, se, found.freedom, base, note)
+
+
+def _by_t(difference: float, se: float, freedom: float, base: dict[str, Any], note: str | None) -> Comparison:
+    from scipy.stats import t
+
+    half = float(t.ppf((1 + base["level"]) / 2, freedom)) * se
+    p = 2 * float(t.sf(abs(difference) / se, freedom))
+    mde = minimum_detectable(se, freedom)
+    return Comparison(difference, se, difference - half, difference + half, p, **base, freedom=freedom, mde=mde, note=note)
+
+
+def _undefined(difference: float | None, note: str | None, base: dict[str, Any]) -> Comparison:
+    return Comparison(difference, None, None, None, None, **base, note=note)

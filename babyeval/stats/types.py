@@ -1,0 +1,47 @@
+"""What every comparison of two models or conditions gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A difference with its error, interval and test, on the scale of the values it was made from.
+
+    Whatever is undefined is None, and the note says why; it is never 0.
+
+    Attributes:
+        difference: a minus b.
+        se: Its standard error.
+        low: Lower end of the interval at ``level``.
+        high: Upper end of the interval.
+        p: Two-sided p-value of the named test.
+        test: Short name that a paper can print, as "stratified paired t".
+        unit: What was replicated.
+        n: Number of items behind it, per model.
+        clusters: Replications of the unit: subsets, clusters of items, or seeds in all.
+        freedom: Degrees of freedom of the test.
+        mde: The least true difference that is found with 80% power at the two-sided 5% level.
+        p_permutation: The p-value of the exact or Monte Carlo companion, where there is one.
+        smallest_p: The least p-value that the permutation could give with so few replications.
+        level: Coverage aimed at.
+        note: Why something is None, or what a reader must know.
+    """
+
+    difference: float | None
+    se: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    test: str
+    unit: Literal["items", "subsets", "seeds"]
+    n: int
+    clusters: int
+    freedom: float | None = None
+    mde: float | None = None
+    p_permutation: float | None = None
+    smallest_p: float | None = None
+    level: float = 0.95
+    note: str | None = None

@@ -1,0 +1,130 @@
+// The payload in the form that the views need: columns with their values, models by id, pairs either way round.
+"use strict";
+
+BE.start = (payload) => {
+  const modelById = new Map(payload.models.map((model) => [String(model.id), model]));
+  const columns = [];
+  for (const group of payload.groups) {
+    for (const task of payload.tasks.filter((task) => task.group === group.key)) {
+      for (const headline of task.headlines) columns.push(BE.column(payload, group, task, headline));
+    }
+  }
+  BE.payload = payload;
+  BE.models = payload.models;
+  BE.modelById = modelById;
+  BE.columns = columns;
+  BE.columnByKey = new Map(columns.map((column) => [column.key, column]));
+  BE.protocols = [...new Set(columns.flatMap((column) => BE.cells(column).flatMap((cell) => Object.keys(cell.official || {}))))].sort();
+};
+
+BE.cell = (column, model) => column.scores[model.id];
+
+BE.cells = (column) => Object.values(column.scores);
+
+const UNITS = {
+  percent: { digits: 1, fine: 2, difference: " points", name: "percent" },
+  correlation: { digits: 2, fine: 2, difference: "", name: "correlation" },
+  nats: { digits: 3, fine: 3, difference: " nats", name: "nats" },
+};
+BE.unit = (name) => UNITS[name] || { digits: 3, fine: 3, difference: ` ${name}`, name };
+
+BE.column = (payload, group, task, headline) => {
+  const scores = payload.scores[headline.key] || {};
+  const cells = Object.values(scores);
+  const numbers = cells.flatMap((cell) => [cell.value, cell.low, cell.high, cell.chance]).filter(BE.isNumber);
+  const sizes = [...new Set(cells.map((cell) => cell.n).filter(BE.isNumber))].sort((a, b) => a - b);
+  const unit = BE.unit(task.unit);
+  const largest = Math.max(0, ...cells.map((cell) => cell.value).filter(BE.isNumber).map(Math.abs));
+  const chance = BE.isNumber(task.chance) ? task.chance : null;
+  return {
+    key: headline.key, title: headline.title, group, task, headline, scores, chance,
+    higher: task.higher_is_better, unit,
+    // Partial R2 is a few percent, where one digit would hide the differences.
+    digits: task.unit === "percent" && largest < 10 ? unit.fine : unit.digits,
+    domain: numbers.length ? [Math.min(...numbers), Math.max(...numbers)] : [0, 1],
+    items: sizes.length > 1 ? `${BE.count(sizes[0])}\u2013${BE.count(sizes[sizes.length - 1])}` : BE.count(sizes[0]),
+    best: new Set((payload.best[headline.key] || []).map(String)),
+    mixed: payload.mixed[headline.key] || null,
+  };
+};
+
+// The column's number of a model: by the page's protocol, or as another one gives it, which has no interval here.
+BE.value = (column, model, protocol) => {
+  const cell = BE.cell(column, model);
+  if (!cell) return null;
+  const value = protocol ? (cell.official || {})[protocol] : cell.value;
+  return BE.isNumber(value) ? value : null;
+};
+
+// Mean rank over the columns that all these models have: any other mean would favour who lacks the hard ones.
+BE.averageRanks = (columns, models, protocol) => {
+  const shared = columns.filter((column) => !column.mixed && models.every((model) => BE.value(column, model, protocol) !== null));
+  const sums = models.map(() => 0);
+  for (const column of shared) {
+    const values = models.map((model) => BE.value(column, model, protocol));
+    BE.stats.ranks(values, column.higher).forEach((rank, i) => (sums[i] += rank));
+  }
+  return { shared, ranks: sums.map((sum) => (shared.length ? sum / shared.length : null)) };
+};
+
+// Undefined values stand last in both directions.
+BE.compareValues = (a, b, direction) => {
+  const missing = (value) => value === null || value === undefined || Number.isNaN(value);
+  if (missing(a) || missing(b)) return missing(a) - missing(b);
+  return (typeof a === "string" ? BE.collator.compare(a, b) : a - b) * direction;
+};
+BE.collator = new Intl.Collator("en", { numeric: true });
+
+const flip = (row) => ({
+  ...row, difference: negative(row.difference), low: negative(row.high), high: negative(row.low), wins: row.losses, losses: row.wins,
+});
+const negative = (value) => (BE.isNumber(value) ? -value : value);
+
+// a minus b on one column, with its test: made here from subset means, or shipped with the page.
+BE.pair = (column, a, b) => {
+  const [left, right] = [BE.cell(column, a), BE.cell(column, b)];
+  const values = { valueA: left ? left.value : null, valueB: right ? right.value : null };
+  const none = { ...values, difference: null, low: null, high: null, p: null, mde: null, clusters: null, test: null };
+  if (!left || !right) return { ...none, note: `no score of ${left ? "B" : right ? "A" : "either"}` };
+  if (column.mixed) return { ...none, note: `not compared: ${column.mixed}` };
+  if (column.task.test === "subsets") return { ...values, ...BE.subsetPair(column, left, right) };
+  const shipped = BE.payload.pairs[column.key];
+  const [first, second] = a.id < b.id ? [a, b] : [b, a];
+  const key = `${first.id}-${second.id}`;
+  const numbers = shipped && shipped.rows[key];
+  if (!numbers) return { ...none, note: BE.payload.pairs_note || "no test was made when the page was built: babyeval compare makes it" };
+  const row = Object.fromEntries(shipped.fields.map((field, i) => [field, numbers[i]]));
+  const told = { test: shipped.test, unit: shipped.unit, claim: shipped.claim, note: null, ...shipped.notes[key] };
+  return { ...none, ...(first === a ? row : flip(row)), ...told };
+};
+
+BE.subsetDifferences = (column, left, right) => {
+  const rows = [];
+  if (!left.strata || !right.strata) return rows;
+  column.task.strata.forEach((name, i) => {
+    const [a, b] = [left.strata.value[i], right.strata.value[i]];
+    if (BE.isNumber(a) && BE.isNumber(b)) rows.push({ name, a, b, difference: a - b, n: left.strata.n[i] });
+  });
+  return rows;
+};
+
+BE.subsetPair = (column, left, right) => {
+  const rows = BE.subsetDifferences(column, left, right);
+  const found = BE.stats.subsetTest(rows.map((row) => row.difference), left.level || 0.95);
+  if (rows.length && rows.length < column.task.strata.length) {
+    found.note = [found.note, `${rows.length} of ${column.task.strata.length} subsets in common`].filter(Boolean).join("; ");
+  }
+  return {
+    ...found, ...BE.wins(rows, column.higher), n: rows.reduce((sum, row) => sum + row.n, 0),
+    test: "t over subset means", unit: "subsets", claim: "these two checkpoints, on subsets like these",
+  };
+};
+
+BE.wins = (rows, higher) => {
+  const better = (row) => (higher ? row.difference : -row.difference);
+  return {
+    wins: rows.filter((row) => better(row) > 0).length,
+    losses: rows.filter((row) => better(row) < 0).length,
+    ties: rows.filter((row) => row.difference === 0).length,
+  };
+};

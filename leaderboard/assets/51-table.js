@@ -1,0 +1,149 @@
+// The overview's table: rows are made once for each protocol; sorting and filtering only move them. Rows are grids, for only so
+// can the browser skip those out of sight (content-visibility): sorting 200 models would take it seconds. Hence the explicit roles.
+"use strict";
+
+BE.overviewTable = (columns, sortBy) => {
+  const groups = BE.tableGroups(columns);
+  const heads = new Map();
+  const sortButton = (key, content, label) => BE.h("button", { type: "button", class: "sort", onclick: () => sortBy(key), title: label }, content,
+    BE.h("span", { class: "arrow", "aria-hidden": "true" }));
+  const head = (key, attributes, ...children) => {
+    const th = BE.h("th", { role: "columnheader", scope: "col", "data-key": key, ...attributes }, children);
+    heads.set(key, th);
+    return th;
+  };
+  const body = BE.h("tbody", { role: "rowgroup" });
+  const groupHead = (group) => {
+    const size = group.items.length;
+    const th = BE.h("th", { role: "columnheader", scope: "colgroup", colspan: size, "data-group": group.key }, group.title);
+    th.style.gridColumn = `span ${size}`;
+    return th;
+  };
+  const node = BE.h("table", { class: "scores", role: "table", "aria-label": "Scores with intervals; the buttons in the headers sort" },
+    BE.h("thead", { role: "rowgroup" },
+      BE.h("tr", { class: "groups", role: "row" },
+        head("model", { rowspan: 2, class: "sticky" }, sortButton("model", "Model")),
+        head("rank", { rowspan: 2, class: "rank" }, sortButton("rank", "Avg. rank")),
+        groups.map(groupHead)),
+      BE.h("tr", { role: "row" }, groups.map((group) => group.items.map((item, i) => head(item.key, { "data-group": group.key, class: i ? null : "first" },
+        item.column ? BE.columnHead(item.column, sortButton) : sortButton(item.key, "Official mean", "mean of the group's official list of tasks")))))),
+    body);
+  const setTracks = (hiddenGroups) => {
+    const items = groups.filter((group) => !hiddenGroups.has(group.key)).flatMap((group) => group.items);
+    const scores = items.filter((item) => item.column).length;
+    node.style.setProperty("--tracks", `var(--model) var(--rank) ${items.map((item) => (item.column ? "minmax(var(--score), 1fr)" : "var(--macro)")).join(" ")}`);
+    node.style.setProperty("--width", `calc(var(--model) + var(--rank) + ${scores} * var(--score) + ${items.length - scores} * var(--macro))`);
+  };
+  setTracks(new Set());
+  let rows = new Map();
+  return {
+    node,
+    fill(protocol) {
+      rows = new Map(BE.models.map((model) => [model.id, BE.overviewRow(model, groups, protocol)]));
+    },
+    arrange(models, ranks, sort, direction) {
+      models.forEach((model, i) => {
+        const data = rows.get(model.id).children[1].firstChild;
+        const value = BE.isNumber(ranks[i]) ? String(ranks[i]) : "";
+        if (data.value === value && data.textContent) return;
+        data.value = value;
+        data.textContent = BE.fixed(ranks[i], 1);
+      });
+      body.replaceChildren(...models.map((model) => rows.get(model.id)));
+      for (const [key, th] of heads) {
+        if (key === sort) th.setAttribute("aria-sort", direction > 0 ? "ascending" : "descending");
+        else th.removeAttribute("aria-sort");
+      }
+    },
+    showGroups(hiddenGroups) {
+      setTracks(hiddenGroups);
+      const off = (element) => (element.hidden = hiddenGroups.has(element.dataset.group));
+      node.querySelectorAll("[data-group]").forEach(off);
+      for (const row of rows.values()) row.querySelectorAll("[data-group]").forEach(off);
+    },
+  };
+};
+
+// Columns in groups, each begun by its official mean where a model has one.
+BE.tableGroups = (columns) => {
+  const groups = new Map();
+  for (const column of columns) {
+    const { key, title } = column.group;
+    if (!groups.has(key)) {
+      const macro = BE.payload.macro[key];
+      const official = macro && Object.values(macro).some((entry) => BE.isNumber(entry.value));
+      groups.set(key, { key, title, items: official ? [{ key: `macro:${key}`, column: null }] : [] });
+    }
+    groups.get(key).items.push({ key: column.key, column });
+  }
+  return [...groups.values()];
+};
+
+BE.columnHead = (column, sortButton) => [
+  sortButton(column.key, BE.name(column.title), column.task.about),
+  BE.h("span", { class: "sub" },
+    BE.link(BE.taskHash(column.task), "about", BE.hidden(` ${column.title}`)),
+    ` \u00b7 ${BE.metricName(column.task.metric)} \u00b7 n\u00a0${column.items}`),
+  BE.h("span", { class: "sub" }, column.chance === null ? "no chance level" : `chance\u00a0${BE.fixed(column.chance, column.chance % 1 ? 1 : 0)}`,
+    column.mixed ? BE.h("strong", { class: "warn" }, " \u26a0 not alike") : null,
+    column.higher ? null : " \u00b7 lower is better"),
+];
+
+const METRICS = { accuracy: "accuracy", f1: "F1", spearman: "Spearman\u2019s \u03c1", spearman_rho: "Spearman\u2019s \u03c1",
+  pearson: "Pearson\u2019s r", pearson_r: "Pearson\u2019s r", partial_r2: "partial R\u00b2" };
+BE.metricName = (metric) => METRICS[metric] || metric.replace(/_/g, " ");
+
+BE.overviewRow = (model, groups, protocol) =>
+  BE.h("tr", { role: "row", "data-model": model.id },
+    BE.h("th", { role: "rowheader", scope: "row", class: "sticky" }, BE.modelLink(model), BE.h("span", { class: "sub" }, BE.modelFacts(model))),
+    BE.h("td", { role: "cell", class: "rank" }, BE.data(null, "")),
+    groups.map((group) => group.items.map((item, i) => {
+      const cell = item.column ? BE.scoreCell(item.column, model, protocol) : BE.macroCell(group.key, model, protocol);
+      cell.setAttribute("role", "cell");
+      cell.dataset.group = group.key;
+      cell.dataset.key = item.key;
+      if (!i) cell.classList.add("first");
+      return cell;
+    })));
+
+BE.modelFacts = (model) => [
+  model.revision !== "main" && !model.label.includes(model.revision) ? model.revision : null,
+  model.kind,
+  BE.isNumber(model.parameters) ? BE.short(model.parameters) : null,
+  model.condition && !model.label.includes(model.condition) ? model.condition : null,
+  BE.isNumber(model.words_seen) ? `${BE.short(model.words_seen)} words` : null,
+  model.notes.length || model.imported ? "see remarks" : null,
+].filter(Boolean).join(" \u00b7 ");
+
+BE.scoreCell = (column, model, protocol) => {
+  const cell = BE.cell(column, model);
+  if (!cell) return BE.h("td", { class: "none" }, BE.data(null, "\u2013"), BE.hidden("no result"));
+  const value = BE.value(column, model, protocol);
+  if (value === null) {
+    const why = protocol ? `no number under ${protocol}` : cell.note || cell.status;
+    return BE.h("td", { class: "none", title: why }, BE.data(null, protocol ? "\u2013" : "n/a"), BE.hidden(why));
+  }
+  if (protocol) return BE.h("td", { class: "plain" }, BE.data(value, BE.fixed(value, column.digits)));
+  const best = !column.mixed && column.best.has(String(model.id));
+  return BE.h("td", { class: best ? "best" : null, title: BE.cellTitle(column, cell) },
+    best ? [BE.h("span", { class: "dot", "aria-hidden": "true" }, "\u25CF"), BE.hidden("among the best: ")] : null,
+    BE.data(value, BE.fixed(value, column.digits)), " ",
+    BE.h("span", { class: "ci" }, BE.range(cell.low, cell.high, column.digits) || "no interval"),
+    BE.whisker(column, cell));
+};
+
+BE.cellTitle = (column, cell) => [
+  `n = ${cell.n}`,
+  BE.isNumber(cell.se) ? `SE ${BE.fixed(cell.se, column.unit.fine)} (${cell.method})` : null,
+  BE.isNumber(cell.chance) ? `chance ${cell.chance}` : null,
+  cell.fit ? `${BE.plural(cell.fit.seeds.length, "seed")}, ${cell.fit.diverged} diverged, ${cell.fit.constant} constant` : null,
+  cell.note,
+].filter(Boolean).join("; ");
+
+BE.macroCell = (group, model, protocol) => {
+  const value = BE.macro(group, model, protocol);
+  if (BE.isNumber(value)) return BE.h("td", { class: "macro" }, BE.data(value, BE.fixed(value, 1)));
+  const missing = protocol ? [] : ((BE.payload.macro[group] || {})[model.id] || { missing: [] }).missing;
+  const why = missing.length ? `lacks ${missing.join(", ")}` : "not complete";
+  return BE.h("td", { class: "macro none", title: why }, BE.data(null, "\u2013"), BE.hidden(why));
+};

@@ -1,0 +1,26 @@
+// The table as CSV: what is shown, in its order, unrounded.
+"use strict";
+
+// RFC 4180; a text that a spreadsheet would run as a formula is kept from it by an apostrophe.
+BE.csvField = (value) => {
+  if (value === null || value === undefined || Number.isNaN(value)) return "";
+  let text = String(value);
+  if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
+  return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
+};
+
+BE.csv = ({ models, ranks, columns, protocol }) => {
+  const facts = ["label", "name", "revision", "kind", "parameters", "condition", "train_seed", "words_seen", "digest"];
+  const head = ["protocol", "split", ...facts, "average_rank"];
+  for (const column of columns) head.push(column.key, ...(protocol ? [] : ["low", "high", "n", "best"].map((part) => `${column.key}.${part}`)));
+  const lines = models.map((model, i) => {
+    const fields = [protocol || BE.payload.protocol, BE.payload.split, ...facts.map((fact) => model[fact]), ranks[i]];
+    for (const column of columns) {
+      const cell = BE.cell(column, model);
+      fields.push(BE.value(column, model, protocol));
+      if (!protocol) fields.push(...(cell ? [cell.low, cell.high, cell.n, column.best.has(String(model.id)) ? 1 : 0] : ["", "", "", ""]));
+    }
+    return fields;
+  });
+  return [head, ...lines].map((fields) => fields.map(BE.csvField).join(",")).join("\r\n") + "\r\n";
+};

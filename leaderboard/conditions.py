@@ -1,0 +1,184 @@
+"""Training conditions on the page: seeds as points, effects with seeds as the unit, z-scores for display."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+from babyeval.comparison.conditions import compare_pair_of_conditions
+from babyeval.comparison.select import Choice, Side
+from babyeval.comparison.zscores import ZScores, condition_z_scores
+from babyeval.models.naming import counted
+
+from .payload import ConditionCell, Conditions, Effect, SeedPoint, Spread, ZTable
+
+if TYPE_CHECKING:
+    from .payload import ScoreCell, Task
+    from .read import Board, Row
+
+MOST = 10  # conditions of which all pairs are tested
+_GROUPS = {"fine-tuning": "finetune"}
+
+
+class Trained(NamedTuple):
+    """The conditions of a page, in the form in which `babyeval.comparison` takes them.
+
+    Attributes:
+        rows: By condition its models, one per training seed.
+        sides: The same as sides of a comparison.
+        choice: Their records.
+        notes: What a reader must know.
+    """
+
+    rows: dict[str, list[Row]]
+    sides: dict[str, list[Side]]
+    choice: Choice
+    notes: list[str]
+
+    def z_scores(self) -> ZScores | None:
+        """The z-scores of all headlines; None where no task tells the conditions apart."""
+        z = condition_z_scores(self.choice, self.sides) if self.choice.records else None
+        return z if z is not None and not z.found.z.empty else None
+
+
+def trained(board: Board) -> Trained | None:
+    """The conditions that models were trained in; None where there are not two."""
+    notes: list[str] = []
+    rows = _rows_of(board, notes)
+    if len(rows) < 2:
+        return None
+    sides = {name: [_side(board, row) for row in mine] for name, mine in rows.items()}
+    by_row = {row: side for name, mine in rows.items() for row, side in zip(mine, sides[name], strict=True)}
+    records = {
+        task: {by_row[row]: result for row, result in shown.items() if row in by_row and result.status == "done"}
+        for task, shown in board.records.items()
+        if task not in board.mixed
+    }
+    return Trained(rows, sides, Choice(board.protocol, {task: found for task, found in records.items() if found}, ()), notes)
+
+
+def make_conditions(
+    board: Board, tasks: Sequence[Task], ids: Mapping[Row, int], scores: Mapping[str, Mapping[int, ScoreCell]]
+) -> Conditions | None:
+    """The page's view of conditions; None where there are not two.
+
+    Args:
+        board: The records.
+        tasks: The page's tasks.
+        ids: Numbers of the rows.
+        scores: The page's scores.
+    """
+    found = trained(board)
+    if found is None:
+        return None
+    keys = [column.key for task in tasks if task.id not in board.mixed for column in task.headlines]
+    values = {key: {name: _cell(board, mine, ids, scores[key]) for name, mine in found.rows.items()} for key in keys}
+    values = {key: cells for key, cells in values.items() if any(cell.points for cell in cells.values())}
+    effects, correction = _effects(found, tasks)
+    z = found.z_scores()
+    return Conditions(
+        names=list(found.rows),
+        seeds={name: [ids[row] for row in mine] for name, mine in found.rows.items()},
+        values=values,
+        effects=effects,
+        correction=correction,
+        z=_z_table(z) if z is not None else None,
+        notes=[*found.notes, *(z.remarks if z is not None else ["No task tells the conditions apart: there are no z-scores."])],
+    )
+
+
+def _rows_of(board: Board, notes: list[str]) -> dict[str, list[Row]]:
+    """The models of each condition, one per training seed: copies of a model are no replications (D36)."""
+    found: dict[str, list[Row]] = {}
+    taken: dict[tuple[str, int], Row] = {}
+
+    def place(row: Row) -> tuple[str, int, str]:
+        model = board.models[row]
+        return model.condition or "", model.train_seed or 0, row.label
+
+    for row in sorted(board.models, key=place):
+        condition, seed = board.models[row].condition, board.models[row].train_seed
+        if condition is None:
+            continue
+        if seed is not None and (condition, seed) in taken:
+            notes.append(f"{row.label} is left out: {taken[condition, seed].label} has the same condition and training seed.")
+            continue
+        if seed is not None:
+            taken[condition, seed] = row
+        found.setdefault(condition, []).append(row)
+    return found
+
+
+def _cell(board: Board, rows: Sequence[Row], ids: Mapping[Row, int], cells: Mapping[int, ScoreCell]) -> ConditionCell:
+    points = []
+    for row in rows:
+        cell = cells.get(ids[row])
+        if cell is not None and cell.value is not None:
+            points.append(SeedPoint(model=ids[row], seed=board.models[row].train_seed, value=cell.value))
+    values = [point.value for point in points]
+    if not values:
+        return ConditionCell(mean=None, sd=None, points=[])
+    mean = sum(values) / len(values)
+    sd = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5 if len(values) > 1 else None
+    return ConditionCell(mean=mean, sd=sd, points=points)
+
+
+def _effects(found: Trained, tasks: Sequence[Task]) -> tuple[list[Effect], str]:
+    """Every pair of conditions on every column, as `babyeval compare --by condition` gives them."""
+    from babyeval.stats.multiple import adjust
+
+    if len(found.rows) > MOST:
+        found.notes.append(
+            f"Pairs are tested for up to {MOST} conditions, and these are {len(found.rows)}: babyeval compare --by condition A B."
+        )
+        return [], ""
+    measured = []
+    for a, b in combinations(found.rows, 2):
+        for task in tasks:
+            there = found.choice.records.get(task.id, {})
+            if all(any(side in there for side in found.sides[name]) for name in (a, b)):
+                keys = {column.subset: column.key for column in task.headlines}
+                pair = compare_pair_of_conditions(found.choice, task.id, found.sides[a], found.sides[b], None)
+                measured += [(a, b, keys[one.subset], one) for one in pair]
+    adjusted = adjust([one.found.p for *_, one in measured], "holm")
+    effects = [
+        Effect(
+            a=a, b=b, column=key, difference=one.found.difference, low=one.found.low, high=one.found.high, p=one.found.p,
+            p_adjusted=p, p_permutation=one.found.p_permutation, smallest_p=one.found.smallest_p, test=one.found.test,
+            unit=one.found.unit, clusters=one.found.clusters, mde=one.found.mde,
+            note="; ".join(filter(None, (one.note, one.found.note))) or None,
+        )
+        for (a, b, key, one), p in zip(measured, adjusted, strict=True)
+    ]  # fmt: skip
+    tests = counted(sum(p is not None for p in adjusted), "test")
+    return effects, f"Holm over {tests}: all columns and pairs of conditions"
+
+
+def _side(board: Board, row: Row) -> Side:
+    model = board.models[row]
+    return Side(row.label, row.name, row.revision, model.condition, model.train_seed)
+
+
+def _z_table(z: ZScores) -> ZTable:
+    """The z-scores with the page's names of columns and groups."""
+    frame = z.to_frame()
+    keys = {task: ":".join(task.split(" ", 1)) for task in dict.fromkeys(frame["task"])}
+    values: dict[str, dict[str, float | None]] = {}
+    for line in frame.dropna(subset=["z"]).to_dict("records"):
+        values.setdefault(keys[line["task"]], {})[line["condition"]] = line["z"]
+    groups: dict[str, list[str]] = {"all": []}
+    for task in z.found.z.columns:
+        for group in ("all", _GROUPS.get(z.groups[task], z.groups[task])):
+            groups.setdefault(group, []).append(task)
+    summary = {}
+    for group, tasks in groups.items():
+        spreads = z.found.summary(tasks).to_dict("index")
+        summary[group] = {
+            str(name): Spread(median=spread["median"], q1=spread["q1"], q3=spread["q3"], n=int(spread["values"]))
+            for name, spread in spreads.items()
+        }
+    left_out = {keys[task]: reason for task, reason in z.found.left_out.items()}
+    return ZTable(
+        k=z.found.conditions, ddof=z.found.ddof, bound=z.found.bound, values=values, uninformative=left_out, summary=summary
+    )

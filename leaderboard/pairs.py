@@ -1,0 +1,194 @@
+"""Pairs of models: results that the page ships, and which models are not significantly worse than the best of a column."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from babyeval.comparison.pairs import compare_pair
+from babyeval.errors import UsageError
+
+from .payload import PAIR_FIELDS, PairColumn
+from .read import alike
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from babyeval.comparison.report import Measured
+    from babyeval.records import TaskResult
+
+    from .payload import ScoreCell, Task
+    from .read import Board, Row
+
+MOST = 50  # models of which all pairs are shipped: more are 1,225 for each column
+LEVEL = 0.05
+# With more models than that, an unpaired difference of so many standard errors is taken as significant without its test,
+# which reads items; pairs are positively correlated, so that the paired test would say so more strongly.
+_OBVIOUS = 8.0
+
+
+def pair_columns(board: Board, tasks: Sequence[Task], ids: Mapping[Row, int]) -> tuple[dict[str, PairColumn], str | None]:
+    """All pairs of every column that the browser cannot test itself, as `babyeval compare` gives them.
+
+    Returns:
+        By column the pairs, and why there are none where there are too many models.
+    """
+    if len(ids) > MOST:
+        return {}, (
+            f"Pairs are shipped for up to {MOST} models, and these are {len(ids)}. "
+            "The command compares any two: babyeval compare A B --results FOLDER"
+        )
+    columns: dict[str, PairColumn] = {}
+    for task in tasks:
+        if task.test == "shipped":
+            columns |= _pairs_of_task(board, task, ids)
+    return columns, None
+
+
+def _pairs_of_task(board: Board, task: Task, ids: Mapping[Row, int]) -> dict[str, PairColumn]:
+    done = sorted(
+        ((ids[row], result) for row, result in board.records[task.id].items() if result.status == "done"),
+        key=lambda pair: pair[0],
+    )
+    found: dict[str, dict[str, Measured]] = {column.key: {} for column in task.headlines}
+    failed: dict[str, str] = {}
+    for (a, one), (b, other) in combinations(done, 2):
+        if not alike(one, other):
+            failed[f"{a}-{b}"] = "the two were not measured alike"
+            continue
+        try:
+            for column, measured in _compared(board, task, one, other).items():
+                found[column][f"{a}-{b}"] = measured
+        except UsageError as error:
+            failed[f"{a}-{b}"] = error.what
+    return {key: _column(pairs, failed, task) for key, pairs in found.items()}
+
+
+def _column(pairs: Mapping[str, Measured], failed: Mapping[str, str], task: Task) -> PairColumn:
+    abouts = {pair: (one.found.test, one.found.unit, one.claim) for pair, one in pairs.items()}
+    usual = Counter(abouts.values()).most_common(1)
+    test, unit, claim = usual[0][0] if usual else ("none", "items", "")
+    notes: dict[str, dict[str, str]] = {pair: {"note": reason} for pair, reason in failed.items()}
+    for pair, one in pairs.items():
+        note = "; ".join(filter(None, (one.note, one.found.note)))
+        own = {} if abouts[pair] == (test, unit, claim) else dict(zip(("test", "unit", "claim"), abouts[pair], strict=True))
+        if note or own:
+            notes[pair] = {**own, **({"note": note} if note else {})}
+    rows = {pair: _numbers(one) for pair, one in pairs.items()} | {pair: [None] * len(PAIR_FIELDS) for pair in failed}
+    of_value = next((one.unit_of_value for one in pairs.values()), task.unit)
+    return PairColumn(test=test, unit=unit, claim=claim, unit_of_value=of_value, rows=rows, notes=notes)
+
+
+def _numbers(measured: Measured) -> list[float | int | None]:
+    """The fields of a row."""
+    found = measured.found
+    counts = measured.counts or (None, None, None)
+    return [found.difference, found.low, found.high, found.p, found.mde, found.n, found.clusters, *counts]
+
+
+def _compared(board: Board, task: Task, a: TaskResult, b: TaskResult) -> dict[str, Measured]:
+    """The comparison of two records by column."""
+    keys = {column.subset: column.key for column in task.headlines}
+    return {keys[measured.subset]: measured for measured in compare_pair(board.store, a, b) if measured.subset in keys}
+
+
+def best_models(
+    board: Board,
+    tasks: Sequence[Task],
+    ids: Mapping[Row, int],
+    scores: Mapping[str, Mapping[int, ScoreCell]],
+    pairs: Mapping[str, PairColumn],
+) -> dict[str, list[int]]:
+    """By column the model with the best value, and all that are not significantly worse.
+
+    All others are compared with the best one by the column's test, with Holm's correction over these comparisons. A model
+    without a test, such as one imported from rounded scores, counts only if its value is as good.
+    """
+    from babyeval.stats.multiple import adjust
+
+    best: dict[str, list[int]] = {}
+    for task in tasks:
+        sign = 1 if task.higher_is_better else -1
+        for column in task.headlines:
+            values = {number: sign * cell.value for number, cell in scores[column.key].items() if cell.value is not None}
+            if not values or task.id in board.mixed:
+                continue
+            top = max(values, key=lambda number: values[number])
+            others = [number for number in values if number != top]
+            worse = _worse(board, task, column.key, top, others, ids, scores[column.key], pairs)
+            adjusted = adjust([worse[number] for number in others], "holm")
+            level = {
+                n for n, p in zip(others, adjusted, strict=True) if (p is None and values[n] == values[top]) or (p or 0) >= LEVEL
+            }
+            best[column.key] = sorted({top, *level})
+    return best
+
+
+def _worse(
+    board: Board,
+    task: Task,
+    column: str,
+    top: int,
+    others: Sequence[int],
+    ids: Mapping[Row, int],
+    cells: Mapping[int, ScoreCell],
+    pairs: Mapping[str, PairColumn],
+) -> dict[int, float | None]:
+    """Of each model the p-value of its difference to the best; 1 where the test points the other way."""
+    sign = 1 if task.higher_is_better else -1
+    if task.test == "subsets":
+        return _over_strata(cells, top, others, sign)
+    found: dict[int, tuple[float | None, float | None]] = {}
+    if column in pairs:
+        for number in others:
+            row = pairs[column].rows.get(f"{min(top, number)}-{max(top, number)}")
+            difference, p = (row[0], row[PAIR_FIELDS.index("p")]) if row is not None else (None, None)
+            found[number] = p, difference if difference is None or top < number else -difference
+    else:
+        records = {ids[row]: result for row, result in board.records[task.id].items()}
+        for number in others:
+            found[number] = _tested(board, task, column, records[top], records[number], cells[top], cells[number])
+    return {number: 1.0 if p is not None and d is not None and sign * d < 0 else p for number, (p, d) in found.items()}
+
+
+def _over_strata(cells: Mapping[int, ScoreCell], top: int, others: Sequence[int], sign: int) -> dict[int, float | None]:
+    """The t test over the strata's means of all models at once."""
+    import numpy as np
+    from scipy.stats import t
+
+    def strata(number: int) -> NDArray[np.float64]:
+        found = cells[number].strata
+        return np.array(found.value if found is not None else [None] * len(best), dtype=np.float64)
+
+    own = cells[top].strata
+    best = np.array(own.value if own is not None else [], dtype=np.float64)
+    p: dict[int, float | None] = {}
+    for number in others:
+        difference = sign * (best - strata(number))
+        count, spread = len(difference), float(np.std(difference, ddof=1)) if len(difference) > 1 else 0.0
+        if not np.isfinite(difference).all() or spread <= 1e-12 * float(np.abs(difference).max(initial=0.0)):
+            p[number] = None  # a stratum is missing, or all differ by the same
+            continue
+        statistic = float(difference.mean()) / (spread / math.sqrt(count))
+        p[number] = 1.0 if statistic < 0 else float(2 * t.sf(statistic, count - 1))
+    return p
+
+
+def _tested(
+    board: Board, task: Task, column: str, a: TaskResult, b: TaskResult, one: ScoreCell, other: ScoreCell
+) -> tuple[float | None, float | None]:
+    """p and difference of the best and another; that of a model which is far behind is not worth reading its items."""
+    if task.family != "reading" and None not in (one.se, other.se, one.value, other.value):
+        assert one.value is not None and other.value is not None and one.se is not None and other.se is not None  # noqa: PT018
+        gap = abs(one.value - other.value)
+        if gap > _OBVIOUS * math.hypot(one.se, other.se) > 0:
+            return 0.0, one.value - other.value
+    try:
+        measured = _compared(board, task, a, b).get(column)
+    except UsageError:
+        return None, None
+    return (measured.found.p, measured.found.difference) if measured is not None else (None, None)

@@ -1,0 +1,333 @@
+"""What the page knows: one JSON object. Numbers are unrounded; null is undefined, and the note says why."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA_VERSION = 1
+Number = float | None
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+
+class Group(_Part):
+    """A group of columns, in the order in which they stand."""
+
+    key: str
+    title: str
+
+
+class Model(_Part):
+    """A row of the page.
+
+    Attributes:
+        id: What all other parts name it by.
+        label: How it is shown; unlike the name, no two rows share it.
+        recipe: What its checkpoint says of its training, where the checkpoint lies where it did.
+        environment: Versions, device and precision behind its scores.
+        official: Official macro averages by protocol and group, where complete.
+        imported: The official file that its scores came from.
+    """
+
+    id: int
+    name: str
+    revision: str
+    label: str
+    kind: str
+    backend: str
+    parameters: int | None
+    condition: str | None
+    train_seed: int | None
+    words_seen: int | None
+    digest: str
+    weights: str | None
+    parent_digest: str | None
+    source: str
+    recipe: dict[str, Any] | None
+    environment: dict[str, Any]
+    timing: dict[str, Any]
+    official: dict[str, dict[str, float]] | None
+    imported: str | None
+    notes: list[str]
+
+
+class Headline(_Part):
+    """One column of the overview; a task may have several."""
+
+    key: str
+    subset: str
+    title: str
+
+
+class Task(_Part):
+    """A benchmark.
+
+    Attributes:
+        about: What it measures.
+        protocols: How each protocol scores it.
+        test: ``subsets``: differences are tested by t over the strata's means, in the browser; ``shipped``: here.
+        strata: Names of its strata, in the order of the scores' arrays.
+    """
+
+    id: str
+    title: str
+    group: str
+    family: str
+    metric: str
+    unit: str
+    higher_is_better: bool
+    chance: Number
+    about: str
+    citation: str
+    homepage: str
+    version: int
+    split: str
+    protocols: dict[str, str]
+    headlines: list[Headline]
+    test: Literal["subsets", "shipped"]
+    strata: list[str]
+
+
+class Strata(_Part):
+    """Scores of all strata of a task, in its order; null where the model lacks one."""
+
+    value: list[Number]
+    low: list[Number]
+    high: list[Number]
+    n: list[int]
+
+
+class SeedValue(_Part):
+    """One fine-tuning seed."""
+
+    seed: int
+    value: Number
+    diverged: str | None
+    constant: bool | None
+
+
+class Fits(_Part):
+    """The fine-tuned models behind a score."""
+
+    seeds: list[SeedValue]
+    diverged: int
+    constant: int
+    mde: Number
+    sd: Number
+    majority: Number
+
+
+class ScoreCell(_Part):
+    """A headline of one model.
+
+    Attributes:
+        variants: The same by other metrics of the task.
+        official: The same under other protocols.
+    """
+
+    value: Number
+    low: Number
+    high: Number
+    level: float
+    se: Number
+    method: str
+    n: int
+    clusters: int
+    chance: Number
+    backend: str
+    split: str
+    status: str
+    note: str | None
+    fit: Fits | None = None
+    strata: Strata | None = None
+    variants: dict[str, Number] = {}
+    official: dict[str, Number] = {}
+
+
+PAIR_FIELDS = ("difference", "low", "high", "p", "mde", "n", "clusters", "wins", "losses", "ties")
+
+
+class PairColumn(_Part):
+    """All pairs of a column whose test is not the browser's: model a minus model b, with a < b.
+
+    Attributes:
+        fields: What the numbers of a row are; 1,225 pairs of each column leave no room for names.
+        rows: By ``a-b`` the numbers.
+        notes: By ``a-b`` the note, and test, unit and claim where they are not those of the column.
+    """
+
+    test: str
+    unit: str
+    claim: str
+    unit_of_value: str
+    fields: tuple[str, ...] = PAIR_FIELDS
+    rows: dict[str, list[float | int | None]]
+    notes: dict[str, dict[str, str]]
+
+
+class Macro(_Part):
+    """An official average; null while anything is missing."""
+
+    value: Number
+    missing: list[str]
+
+
+class CurvePoint(_Part):
+    """A checkpoint on a learning curve; ``model`` if it is a row of the page."""
+
+    revision: str
+    words: int
+    value: Number
+    low: Number
+    high: Number
+    model: int | None
+
+
+class Line(_Part):
+    """One model's learning curve."""
+
+    line: str
+    points: list[CurvePoint]
+
+
+class Figure(_Part):
+    """A figure made at build time."""
+
+    title: str
+    svg: str
+
+
+class DamagedRecord(_Part):
+    """A record that could not be read."""
+
+    path: str
+    reason: str
+
+
+class SeedPoint(_Part):
+    """The headline of one training seed."""
+
+    model: int
+    seed: int | None
+    value: float
+
+
+class ConditionCell(_Part):
+    """A condition on one column: mean and standard deviation over training seeds."""
+
+    mean: Number
+    sd: Number
+    points: list[SeedPoint]
+
+
+class Effect(_Part):
+    """Condition a minus condition b on one column; training seeds are what was replicated."""
+
+    a: str
+    b: str
+    column: str
+    difference: Number
+    low: Number
+    high: Number
+    p: Number
+    p_adjusted: Number
+    p_permutation: Number
+    smallest_p: Number
+    test: str
+    unit: str
+    clusters: int
+    mde: Number
+    note: str | None
+
+
+class Spread(_Part):
+    """Median and quartiles of a condition's z-scores."""
+
+    median: Number
+    q1: Number
+    q3: Number
+    n: int
+
+
+class ZTable(_Part):
+    """z-scores of conditions, column by column: a scale for display, never a test.
+
+    Attributes:
+        k: Number of conditions.
+        ddof: Of the standard deviation over conditions.
+        bound: What no |z| can exceed with so many.
+        values: By column and condition.
+        uninformative: Columns that are left out, with the reason.
+        summary: By group of tasks (and ``all``) and condition.
+    """
+
+    k: int
+    ddof: int
+    bound: Number
+    values: dict[str, dict[str, Number]]
+    uninformative: dict[str, str]
+    summary: dict[str, dict[str, Spread]]
+
+
+class Conditions(_Part):
+    """Training conditions, each with its seeds."""
+
+    names: list[str]
+    seeds: dict[str, list[int]]
+    values: dict[str, dict[str, ConditionCell]]
+    effects: list[Effect]
+    correction: str
+    z: ZTable | None
+    notes: list[str]
+
+
+class Payload(_Part):
+    """Everything on the page.
+
+    Attributes:
+        made: When the page was built, UTC.
+        scores: By column and model id.
+        pairs: By column; empty with a ``pairs_note`` where there are too many models.
+        best: By column the best model and all that are not significantly worse.
+        mixed: Columns that were not measured alike, with the reason: no best, no mean.
+        macro: Official averages by group and model id.
+        curves: Learning curves by column.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    babyeval: str
+    made: str
+    title: str
+    protocol: str
+    split: str
+    notes: list[str]
+    groups: list[Group]
+    models: list[Model]
+    tasks: list[Task]
+    scores: dict[str, dict[int, ScoreCell]]
+    pairs: dict[str, PairColumn]
+    pairs_note: str | None
+    best: dict[str, list[int]]
+    mixed: dict[str, str]
+    macro: dict[str, dict[int, Macro]]
+    curves: dict[str, list[Line]]
+    figures: dict[str, Figure]
+    damaged: list[DamagedRecord]
+    conditions: Conditions | None
+
+
+def embedded(payload: Payload) -> str:
+    r"""The payload as JSON that no HTML parser takes for a tag, a comment or an entity.
+
+    Example:
+        >>> "</script>".translate(_ESCAPED)
+        '\\u003c/script\\u003e'
+    """
+    return payload.model_dump_json().translate(_ESCAPED)
+
+
+_ESCAPED = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}

@@ -1,0 +1,360 @@
+"""Which records the page shows: one protocol, one split per task, one row per model and way of scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from babyeval.card import SPLITS
+from babyeval.comparison.pairs import own_headlines
+from babyeval.errors import MissingError, UsageError
+from babyeval.models.naming import counted
+from babyeval.models.revisions import by_words, equal_weights
+from babyeval.records import ModelInfo, TaskResult
+from babyeval.run.groups import revisions_of
+from babyeval.store import RESULT_FILE, ResultStore
+
+_CORRECTED = "-corrected"
+_FIRST = ("main", "final")  # the revision that stands for a model which has several
+_NAMED = 3  # of many models so many are named in a warning
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the page: a model at one revision, scored in one way.
+
+    Attributes:
+        name: The model's name.
+        revision: Its revision.
+        backend: How it was scored; values corrected for the word's end are no way of their own.
+        label: How it is shown: the name, with revision and backend where they are needed.
+    """
+
+    name: str
+    revision: str
+    backend: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A record that cannot be read."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What the page is made from.
+
+    Attributes:
+        store: The results folder.
+        protocol: The protocol of all scores.
+        splits: By task the split that is shown.
+        models: The rows, each with its model.
+        records: By task and row the record, done or failed.
+        official: By task, row and protocol the same model's records under the other protocols.
+        series: Records of the shown tasks and splits of all revisions, for learning curves.
+        mixed: Tasks whose records were not measured alike, with the reason.
+        damaged: Records that cannot be read.
+        notes: What a reader of the page must know.
+    """
+
+    store: ResultStore
+    protocol: str
+    splits: Mapping[str, str]
+    models: Mapping[Row, ModelInfo]
+    records: Mapping[str, Mapping[Row, TaskResult]]
+    official: Mapping[str, Mapping[Row, Mapping[str, TaskResult]]]
+    series: Sequence[TaskResult]
+    mixed: Mapping[str, str]
+    damaged: tuple[Damaged, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def split(self) -> str:
+        """The split, or those that there are, the largest first."""
+        return ", ".join(split for split in SPLITS if split in self.splits.values())
+
+
+@dataclass(slots=True)
+class _Chosen:
+    """The records of one task while they are chosen."""
+
+    by_row: dict[Row, dict[str, TaskResult]] = field(default_factory=dict)  # by split
+    failed: dict[Row, TaskResult] = field(default_factory=dict)
+
+
+def read_board(folder: Path, *, protocol: str | None = None, split: str | None = None) -> Board:
+    """Reads a results folder; what is damaged stops nothing, what was not measured alike is told.
+
+    Args:
+        folder: The results folder.
+        protocol: By default ``robust`` where all models have it, else the only one that all share, else ``robust``.
+        split: By default, task by task, the largest that all models have, else the one that most have; never a limited one.
+
+    Raises:
+        MissingError: There is no such folder, or nothing in it that could be shown.
+        UsageError: Protocol or split are not there, or have to be chosen.
+    """
+    store = ResultStore(folder)
+    results, damaged = _read(store)
+    whole = [result for result in results if result.split in SPLITS]
+    usable = [result for result in whole if result.status == "done" and own_headlines(result)]
+    if not usable:
+        raise MissingError(
+            f"The results folder '{folder}' holds nothing that could be shown.",
+            where=f"{counted(len(results), 'record')}, {len(damaged)} that cannot be read; limited runs are never shown",
+            hint="Fill it by 'babyeval run --out FOLDER'.",
+        )
+    notes = _left_out_limited(results)
+    protocol = _protocol(usable, protocol, notes)
+    rows = _rows([result for result in usable if result.protocol == protocol], notes)
+    tasks = _by_task(whole, rows, protocol)
+    splits = _splits(tasks, split, notes)
+    records = {name: _shown(tasks[name], chosen) for name, chosen in splits.items()}
+    mixed = {name: reason for name, shown in records.items() if (reason := _differ(shown.items()))}
+    notes += [f"{name}: {reason}: their scores cannot be compared, and no best is marked." for name, reason in mixed.items()]
+    notes += _other_differences(records)
+    others = sorted({result.protocol for result in usable} - {protocol})
+    official: dict[str, dict[Row, dict[str, TaskResult]]] = {name: {row: {} for row in shown} for name, shown in records.items()}
+    for other in others:
+        for name, task in _by_task(usable, rows, other).items():
+            for row, there in task.by_row.items():
+                if row in official.get(name, {}) and (taken := _taken(there, splits[name])) is not None:
+                    official[name][row][other] = taken
+    models = {row: _model_of(row, records) for row in rows if any(row in shown for shown in records.values())}
+    notes += _absent([row.label for row in rows if row not in models], "of the splits that are shown")
+    series = [r for r in usable if r.protocol == protocol and splits.get(r.task.name) == r.split and not r.checkpoints]
+    return Board(store, protocol, splits, models, records, official, series, mixed, tuple(damaged), tuple(notes))
+
+
+def _read(store: ResultStore) -> tuple[list[TaskResult], list[Damaged]]:
+    """All records of tasks; those of single fine-tuning seeds lie one folder below."""
+    if not store.root.is_dir():
+        raise MissingError(f"There is no results folder '{store.root}'.", hint="Name it, or make one by 'babyeval run'.")
+    results, damaged = list[TaskResult](), list[Damaged]()
+    for path in sorted(store.root.glob(f"*/*/*/*/*/{RESULT_FILE}")):
+        try:
+            results.append(store.read(path))
+        except UsageError as error:  # damaged, or of a later version
+            damaged.append(Damaged(path.relative_to(store.root).as_posix(), error.what))
+    return results, damaged
+
+
+def _left_out_limited(results: Iterable[TaskResult]) -> list[str]:
+    limited = [result.split for result in results if result.split not in SPLITS]
+    if not limited:
+        return []
+    return [f"{counted(len(limited), 'record')} of limited runs ({', '.join(sorted(set(limited)))}) not shown."]
+
+
+def _protocol(usable: Sequence[TaskResult], asked: str | None, notes: list[str]) -> str:
+    """The protocol of the page; models without it are told of."""
+    per_model: dict[str, set[str]] = {}
+    for result in usable:
+        per_model.setdefault(result.model.name, set()).add(result.protocol)
+    there = set().union(*per_model.values())
+    if asked is not None and asked not in there:
+        raise UsageError(
+            f"No record is of the protocol '{asked}'.", where=f"there is {', '.join(sorted(there))}", hint="Choose one of these."
+        )
+    shared = set.intersection(*per_model.values())
+    only = next(iter(shared)) if len(shared) == 1 else None
+    chosen = asked or ("robust" if "robust" in shared else only) or ("robust" if "robust" in there else None)
+    if chosen is None:
+        raise UsageError(
+            "There are results under several protocols.", where=", ".join(sorted(there)), hint="Choose one by --protocol."
+        )
+    notes += _absent([name for name, names in per_model.items() if chosen not in names], f"of the protocol {chosen}")
+    return chosen
+
+
+def _absent(labels: Sequence[str], what: str) -> list[str]:
+    return [f"Without results {what}, and so not shown: {_few(labels)}."] if labels else []
+
+
+def _few(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
+    return ", ".join(labels[:_NAMED]) + more
+
+
+def _plain(backend: str) -> str:
+    """The backend without the mark of values corrected for the word's end, which stand beside the headlines."""
+    return backend.removesuffix(_CORRECTED)
+
+
+def _rows(results: Sequence[TaskResult], notes: list[str]) -> list[Row]:
+    """One row per model and backend, at ``main`` or ``final``, else at the revision that has seen the most words."""
+    ways: dict[str, dict[str, dict[str, int | None]]] = {}  # name, backend, revision: words
+    for result in sorted(results, key=lambda one: (one.model.name, bool(one.checkpoints), one.task.family == "fit")):
+        backends = ways.setdefault(result.model.name, {})
+        if result.task.family == "fit" and any(_covers(backend, result) for backend in backends):
+            continue
+        revisions = backends.setdefault(_plain(result.backend), {})
+        if not (result.checkpoints and revisions):  # a glob of revisions stands for a model that has nothing else
+            revisions.setdefault(result.model.revision, result.model.words_seen)
+    rows = []
+    for name, backends in ways.items():
+        for backend, revisions in backends.items():
+            known = [revision for revision, words in revisions.items() if words is not None]
+            ordered = sorted(known or revisions, key=lambda one: by_words(revisions[one], one))
+            revision = next((one for one in _FIRST if one in revisions), ordered[-1])
+            label = name if revision in _FIRST else f"{name}@{revision}"
+            rows.append(Row(name, revision, backend, f"{label} ({backend})" if len(backends) > 1 else label))
+    further = sum(len(revisions) for backends in ways.values() for revisions in backends.values()) - len(rows)
+    if further:
+        notes.append(f"{counted(further, 'further checkpoint')} of these models are shown in learning curves only.")
+    return rows
+
+
+def _covers(backend: str, result: TaskResult) -> bool:
+    """Whether a record belongs to a row scored in this way; how questions are masked does not concern fits."""
+    own = _plain(result.backend)
+    return own == backend or (result.task.family == "fit" and backend.startswith(f"{own}-"))
+
+
+def _by_task(results: Sequence[TaskResult], rows: Sequence[Row], protocol: str) -> dict[str, _Chosen]:
+    """By task the records of each row, by split."""
+    by_name: dict[str, list[Row]] = {}
+    for row in rows:
+        by_name.setdefault(row.name, []).append(row)
+    tasks: dict[str, _Chosen] = {}
+    for result in results:
+        if result.protocol != protocol:
+            continue
+        revisions = (result.model.revision, *revisions_of(result))
+        mine = [row for row in by_name.get(result.model.name, ()) if row.revision in revisions and _covers(row.backend, result)]
+        task = tasks.setdefault(result.task.name, _Chosen()) if mine else _Chosen()
+        for row in mine:
+            if result.status == "failed":
+                task.failed[row] = result
+            elif result.status == "done" and own_headlines(result):
+                splits = task.by_row.setdefault(row, {})
+                if result.split not in splits or _weight(result) > _weight(splits[result.split]):
+                    splits[result.split] = result
+    return tasks
+
+
+def _weight(result: TaskResult) -> tuple[int, bool]:
+    """Of several records the one over the most checkpoints; plain values before those corrected for the word's end."""
+    return len(result.checkpoints), not result.backend.endswith(_CORRECTED)
+
+
+def _taken(splits: Mapping[str, TaskResult], split: str) -> TaskResult | None:
+    """The record of a split; the full one where the task's fast set is its full one."""
+    if split in splits:
+        return splits[split]
+    full = splits.get("full")
+    falls_back = split == "fast" and full is not None and "fast" not in full.task.data and full.task.fast_falls_back
+    return full if falls_back else None
+
+
+def _splits(tasks: Mapping[str, _Chosen], asked: str | None, notes: list[str]) -> dict[str, str]:
+    """The split of each task; the bundled one would be taken for the benchmark beside a benchmark's own data."""
+    chosen: dict[str, str] = {}
+    for name, task in tasks.items():
+        having = {split: [row for row, there in task.by_row.items() if _taken(there, split)] for split in SPLITS}
+        if asked is not None:
+            having = {asked: having.get(asked, [])}
+        split = max(having, key=lambda one: len(having[one]))  # the first of equals is the largest split
+        if having[split]:
+            chosen[name] = split
+            lacking = [row.label for row in task.by_row if row not in having[split]]
+            notes += [f"{name}: the {split} split is shown, which {_few(lacking)} lack."] if lacking else []
+    if not chosen:
+        there = sorted(
+            {split for task in tasks.values() for splits in task.by_row.values() for split in splits}, key=SPLITS.index
+        )
+        raise UsageError(
+            f"No record is of the split '{asked}'.", where=f"there is {', '.join(there)}", hint="Choose one of these."
+        )
+    if set(chosen.values()) != {"mini"}:
+        minis = [name for name, split in chosen.items() if split == "mini"]
+        if minis:
+            notes.append(
+                f"Not shown, since there is only the bundled mini split of {', '.join(minis)} (--split mini shows that)."
+            )
+        chosen = {name: split for name, split in chosen.items() if split != "mini"}
+    return chosen
+
+
+def _shown(task: _Chosen, split: str) -> dict[Row, TaskResult]:
+    """The records of the split, and failures of models that have no other."""
+    done = {row: taken for row, splits in task.by_row.items() if (taken := _taken(splits, split)) is not None}
+    failed = {row: result for row, result in task.failed.items() if row not in task.by_row and result.split == split}
+    return {**done, **failed}
+
+
+def _model_of(row: Row, records: Mapping[str, Mapping[Row, TaskResult]]) -> ModelInfo:
+    """The row's model; that of a record over several checkpoints only where there is no other."""
+    mine = [shown[row] for shown in records.values() if row in shown]
+    return min(mine, key=lambda result: bool(result.checkpoints)).model
+
+
+def _task_version(result: TaskResult) -> str | None:
+    return f"version {result.task.version}"
+
+
+def _data_digest(result: TaskResult) -> str | None:
+    return result.data.digest[:12] if result.data is not None else None  # a report of rounded scores does not know its data
+
+
+def _protocol_version(result: TaskResult) -> str | None:
+    return f"version {result.provenance.protocol_version}" if result.provenance is not None else None
+
+
+_ALIKE: dict[str, Callable[[TaskResult], str | None]] = {
+    "different versions of the task": _task_version,
+    "different data": _data_digest,
+    "different versions of the protocol": _protocol_version,
+}
+
+
+def _differ(shown: Iterable[tuple[Row, TaskResult]]) -> str | None:
+    """What is not alike in records that stand in one column."""
+    done = [(row, result) for row, result in shown if result.status == "done"]
+    for what, of in _ALIKE.items():
+        if told := _told(what, [(row.label, of(result)) for row, result in done]):
+            return told
+    return None
+
+
+def _told(what: str, values: Iterable[tuple[str, str | None]]) -> str | None:
+    groups: dict[str, list[str]] = {}
+    for label, value in values:
+        if value is not None:
+            groups.setdefault(value, []).append(label)
+    if len(groups) < 2:
+        return None
+    return f"{what} ({'; '.join(f'{value}: {_few(labels)}' for value, labels in groups.items())})"
+
+
+def alike(a: TaskResult, b: TaskResult) -> bool:
+    """Whether two records of a task were measured alike, as far as they say."""
+    values = [(of(a), of(b)) for of in _ALIKE.values()]
+    return all(None in pair or pair[0] == pair[1] for pair in values)
+
+
+def _other_differences(records: Mapping[str, Mapping[Row, TaskResult]]) -> list[str]:
+    """Differences that leave scores comparable, but that a reader should know."""
+    notes = []
+    versions = {
+        row.label: result.provenance.babyeval
+        for shown in records.values()
+        for row, result in shown.items()
+        if result.provenance is not None
+    }
+    notes.append(_told("Evaluated with different versions of babyeval", versions.items()))
+    for name, shown in records.items():
+        digests = [(row.label, result.fit.hyper_digest[:12]) for row, result in shown.items() if result.fit is not None]
+        notes.append(_told(f"{name}: fine-tuned with different hyper-parameters", digests))
+    weights: dict[str, str | None] = {}
+    for shown in records.values():
+        for row, result in shown.items():
+            if not result.checkpoints:
+                weights[row.label] = result.model.weights or result.model.digest
+    twins = [f"{_few(group)} have the same weights" for group in equal_weights(weights.items())]  # D36
+    return [f"{note}." for note in (*notes, *twins) if note]

@@ -1,0 +1,312 @@
+"""What the page knows is what the records and `babyeval compare` say."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from babyeval.leaderboard import pairs as pairs_module
+from babyeval.leaderboard.about import how_scored, protocol_table, recipe_of
+from babyeval.leaderboard.build import make_payload
+from babyeval.leaderboard.payload import PAIR_FIELDS, embedded
+from babyeval.leaderboard.read import read_board
+from boards import BLIMP, HOSTILE, a_model, bare, credits, fit, ranking, whole, write
+from scipy.stats import ttest_1samp, ttest_ind, zscore
+
+from babyeval.comparison.compare import compare
+from babyeval.protocols import PROTOCOLS
+from babyeval.registry import get_task
+from babyeval.store import ResultStore
+
+FINETUNE = ("boolq", "mnli", "mrpc", "multirc", "qqp", "rte", "wsc")
+
+
+def payload_of(folder, **choice):
+    return make_payload(read_board(folder, **choice), "test")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Four models on a task of every kind, of unlike ability."""
+    root = tmp_path_factory.mktemp("board")
+    for seed, (name, ability) in enumerate(zip(HOSTILE, (0.55, 0.6, 0.85, 0.86), strict=True)):
+        write(root, *whole(a_model(name), seed, ability))
+    return root
+
+
+@pytest.fixture(scope="module")
+def payload(folder):
+    return payload_of(folder)
+
+
+def test_every_number_is_the_records(folder, payload):
+    seen = 0
+    numbers = {(model.name, model.revision): model.id for model in payload.models}
+    tasks = {task.id: task for task in payload.tasks}
+    for result in ResultStore(folder).results():
+        model = numbers[result.model.name, result.model.revision]
+        for score in result.headlines:
+            key = f"{result.task.name}:{score.subset}" if score.subset else result.task.name
+            cell = payload.scores[key][model]
+            told = (cell.value, cell.low, cell.high, cell.se, cell.method, cell.n, cell.clusters, cell.chance, cell.note)
+            of = (score.value, score.ci_low, score.ci_high, score.se, score.se_method, score.n, score.n_clusters, score.chance)
+            assert told == (*of, score.note)
+            seen += 1
+            if result.task.strata:
+                own = {one.subset: one for one in result.scores if one.group == result.task.strata}
+                assert len(own) == len(tasks[result.task.name].strata) >= 5
+                for place, name in enumerate(tasks[result.task.name].strata):
+                    parts = (cell.strata.value, cell.strata.low, cell.strata.high, cell.strata.n)
+                    one = own[name]
+                    assert tuple(part[place] for part in parts) == (one.value, one.ci_low, one.ci_high, one.n)
+            else:
+                assert cell.strata is None
+            if result.fit:
+                assert [(seed.seed, seed.value) for seed in cell.fit.seeds] == [(f.seed, f.value) for f in result.fit.fits]
+                assert cell.fit.mde == result.fit.mde
+                assert cell.variants["f1"] == next(s.value for s in result.scores if (s.metric, s.group) == ("f1", ""))
+                assert "mcc (correlation)" in cell.variants
+    assert seen == sum(map(len, payload.scores.values())) == 4 * 6
+
+
+def test_columns_and_groups(payload):
+    assert [group.key for group in payload.groups] == ["finetune", "zero-shot", "reading"]
+    columns = [column.key for task in payload.tasks for column in task.headlines]
+    assert columns == ["rte", "blimp", "blimp_supplement", "wug_adj", "reading:eye_tracking", "reading:self_paced"]
+    assert {task.id: task.test for task in payload.tasks} == {
+        **dict.fromkeys(("rte", "blimp_supplement", "wug_adj", "reading"), "shipped"), "blimp": "subsets",
+    }  # fmt: skip
+
+
+def test_shipped_pairs_are_those_of_compare(folder, payload):
+    names = {model.name: model.id for model in payload.models}
+    rows = compare(folder, HOSTILE[0], HOSTILE[2], HOSTILE[3]).rows
+    checked = 0
+    for row in rows:
+        key = f"{row.task}:{row.subset}" if row.subset else row.task
+        if key == "blimp":
+            assert key not in payload.pairs
+            continue
+        column, (a, b) = payload.pairs[key], (names[row.a], names[row.b])
+        found = dict(zip(PAIR_FIELDS, column.rows[f"{min(a, b)}-{max(a, b)}"], strict=True))
+        sign = 1 if a < b else -1
+        ends = sorted(sign * end for end in (row.ci_low, row.ci_high))
+        assert found["difference"] == pytest.approx(sign * row.difference, rel=1e-9)
+        if row.test != "paired bootstrap":  # whose quantiles are not the same with all signs turned round
+            assert [found["low"], found["high"]] == pytest.approx(ends, rel=1e-9)
+            assert found["p"] == pytest.approx(row.p, rel=1e-9)
+        assert (found["n"], found["clusters"]) == (row.n, row.clusters)
+        wins = (row.wins, row.losses, row.ties) if sign == 1 else (row.losses, row.wins, row.ties)
+        assert (found["wins"], found["losses"], found["ties"]) == wins
+        about = {"test": column.test, "unit": column.unit, "claim": column.claim, **column.notes.get(f"{a}-{b}", {})}
+        assert (about["test"], about["unit"], about["claim"]) == (row.test, row.unit, row.claim)
+        assert column.unit_of_value == row.unit_of_value
+        checked += 1
+    assert checked == 3 * 5
+
+
+def holm(p):
+    """Holm's adjustment as its paper has it: sorted, multiplied, never falling."""
+    order = np.argsort(p)
+    adjusted, least = [0.0] * len(p), 0.0
+    for place, index in enumerate(order):
+        least = max(least, min(1.0, (len(p) - place) * p[index]))
+        adjusted[index] = least
+    return adjusted
+
+
+def test_best_and_all_that_are_not_significantly_worse(tmp_path):
+    rng = np.random.default_rng(5)
+    for number, share in enumerate((0.9, 0.87, 0.8, 0.6, 0.5)):
+        write(tmp_path, ranking("blimp", a_model(f"m{number}"), credits(rng, share, BLIMP, items=30)))
+    payload = payload_of(tmp_path)
+    means = {model.id: np.array(payload.scores["blimp"][model.id].strata.value) for model in payload.models}
+    top = max(means, key=lambda number: means[number].mean())
+    others = [number for number in means if number != top]
+    adjusted = holm([float(ttest_1samp(means[top] - means[number], 0).pvalue) for number in others])
+    expected = sorted([top, *(number for number, p in zip(others, adjusted, strict=True) if p >= 0.05)])
+    assert payload.best == {"blimp": expected}
+    assert 1 < len(expected) < 5
+
+
+def test_best_of_shipped_columns_follows_their_tests(payload):
+    column = payload.pairs["rte"]
+    values = {number: cell.value for number, cell in payload.scores["rte"].items()}
+    top = max(values, key=values.get)
+    others = [number for number in values if number != top]
+    p = [column.rows[f"{min(top, other)}-{max(top, other)}"][PAIR_FIELDS.index("p")] for other in others]
+    expected = sorted([top, *(other for other, value in zip(others, holm(p), strict=True) if value >= 0.05)])
+    assert payload.best["rte"] == expected
+    assert len(expected) < 4
+
+
+def test_models_without_a_test_are_best_only_if_their_value_is(tmp_path):
+    write(tmp_path, *(bare("wug_adj", a_model(name), value) for name, value in (("a", 0.5), ("b", 0.5), ("c", 0.4))))
+    payload = payload_of(tmp_path)
+    assert payload.best == {"wug_adj": [0, 1]}
+    row = dict(zip(PAIR_FIELDS, payload.pairs["wug_adj"].rows["0-2"], strict=True))
+    assert (round(row["difference"], 9), row["p"]) == (0.1, None)
+    assert "names no table" in payload.pairs["wug_adj"].notes["0-2"]["note"]
+
+
+def test_above_the_limit_no_pairs_but_the_command_and_the_same_best(folder, payload, monkeypatch):
+    monkeypatch.setattr(pairs_module, "MOST", 3)
+    many = payload_of(folder)
+    assert many.pairs == {}
+    assert "babyeval compare A B" in many.pairs_note
+    assert payload.pairs_note is None
+    assert many.best == payload.best
+
+
+def test_undefined_is_null_with_a_reason(tmp_path):
+    write(tmp_path, bare("wug_adj", a_model("a"), None), bare("wug_adj", a_model("b"), 0.2))
+    payload = payload_of(tmp_path)
+    assert payload.scores["wug_adj"][0].value is None
+    assert payload.scores["wug_adj"][0].note == "it is undefined"
+    assert payload.best == {"wug_adj": [1]}
+
+
+def test_one_model_is_a_page_too(tmp_path):
+    write(tmp_path, *whole(a_model("only"), 1, 0.7))
+    payload = payload_of(tmp_path)
+    assert len(payload.models) == 1
+    assert all(best == [0] for best in payload.best.values())
+    assert all(column.rows == {} for column in payload.pairs.values())
+    assert payload.conditions is None
+
+
+def test_what_was_not_measured_alike_has_no_best_and_no_average(tmp_path):
+    from babyeval.records import DataInfo
+
+    for name, other in (("a", "d"), ("b", "e")):
+        for place, task in enumerate(FINETUNE):
+            given = {"data": DataInfo(split="full", digest=other * 64, files=())} if task == "rte" else {}
+            write(tmp_path, bare(task, a_model(name), 50.0 + place, **given))
+    payload = payload_of(tmp_path)
+    assert list(payload.mixed) == ["rte"]
+    assert sorted(payload.best) == sorted(set(FINETUNE) - {"rte"})
+    assert {cell.value for cell in payload.macro["finetune"].values()} == {None}
+    assert payload.macro["finetune"][0].missing == ["rte (not measured alike)"]
+    assert payload.pairs["rte"].notes["0-1"] == {"note": "the two were not measured alike"}
+
+
+def test_official_averages_where_complete(tmp_path):
+    for protocol, more in (("robust", 0.0), ("babylm-2025", 7.0)):
+        write(
+            tmp_path, *(bare(task, a_model("a"), 50.0 + place + more, protocol=protocol) for place, task in enumerate(FINETUNE))
+        )
+    write(tmp_path, bare("boolq", a_model("b"), 60.0), bare("blimp", a_model("b"), 60.0))
+    payload = payload_of(tmp_path)
+    assert payload.macro["finetune"][0].value == pytest.approx(53.0)
+    assert payload.macro["finetune"][1].value is None
+    assert payload.macro["finetune"][1].missing == list(FINETUNE[1:])
+    assert payload.models[0].official == {"babylm-2025": {"finetune": pytest.approx(60.0)}}
+    assert payload.scores["rte"][0].official == {"babylm-2025": 62.0}
+
+
+def test_learning_curves(tmp_path):
+    for words in (100, 10, 1000):
+        write(tmp_path, bare("blimp", a_model("a", revision=f"chck_{words}", words_seen=words), 40 + words / 100))
+    write(tmp_path, bare("blimp", a_model("a", words_seen=5000), 70.0), bare("blimp", a_model("b", words_seen=10), 50.0))
+    payload = payload_of(tmp_path)
+    (line,) = payload.curves["blimp"]
+    assert [(point.words, point.value) for point in line.points] == [(10, 40.1), (100, 41.0), (1000, 50.0), (5000, 70.0)]
+    assert [point.model for point in line.points] == [None, None, None, 0]
+
+
+SEEDS = {"x": [(0, 0.70), (1, 0.72), (2, 0.69)], "y": [(0, 0.80), (1, 0.83), (2, 0.81)], "z": [(0, 0.75), (1, 0.76), (2, 0.77)]}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Three conditions of three seeds."""
+    root, rng = tmp_path_factory.mktemp("trained"), np.random.default_rng(7)
+    for name, seeds in SEEDS.items():
+        for seed, share in seeds:
+            model = a_model(f"{name}-{seed}", condition=name, train_seed=seed)
+            write(root, ranking("blimp", model, credits(rng, share, BLIMP, items=50)), bare("wug_adj", model, share))
+    write(root, bare("wug_adj", a_model("unknown"), 0.1), bare("wug_adj", a_model("x-copy", condition="x", train_seed=0), 0.7))
+    return root
+
+
+def test_effects_of_conditions_are_welch_over_seeds(trained):
+    found = payload_of(trained).conditions
+    assert found.names == ["x", "y", "z"]
+    assert "x-copy is left out: x-0 has the same condition and training seed." in found.notes
+    values = {name: [point.value for point in cell.points] for name, cell in found.values["wug_adj"].items()}
+    assert values == {name: [share for _, share in seeds] for name, seeds in SEEDS.items()}
+    effects = {(one.a, one.b, one.column): one for one in found.effects}
+    assert len(effects) == 6
+    for (a, b, column), one in effects.items():
+        values = [[point.value for point in found.values[column][name].points] for name in (a, b)]
+        expected = ttest_ind(*values, equal_var=False)
+        assert one.difference == pytest.approx(np.mean(values[0]) - np.mean(values[1]))
+        assert one.p == pytest.approx(expected.pvalue)
+        assert [one.low, one.high] == pytest.approx(list(expected.confidence_interval()))
+        assert (one.unit, one.clusters) == ("seeds", 6)
+    adjusted = holm([one.p for one in found.effects])
+    assert [one.p_adjusted for one in found.effects] == pytest.approx(adjusted)
+
+
+def test_z_scores_of_conditions(trained):
+    found = payload_of(trained).conditions
+    for column in ("blimp", "wug_adj"):
+        cells = found.values[column]
+        expected = zscore([cells[name].mean for name in found.names], ddof=1)
+        assert [found.z.values[column][name] for name in found.names] == pytest.approx(expected)
+    assert found.z.bound == pytest.approx(2 / math.sqrt(3))
+    median = np.median([found.z.values[column]["x"] for column in ("blimp", "wug_adj")])
+    assert found.z.summary["all"]["x"].median == pytest.approx(median)
+
+
+def test_one_seed_carries_no_test(tmp_path):
+    for name, value in (("x", 60.0), ("y", 70.0)):
+        write(tmp_path, bare("blimp", a_model(name, condition=name, train_seed=0), value))
+    (effect,) = payload_of(tmp_path).conditions.effects
+    assert (effect.difference, effect.p, effect.low) == (-10.0, None, None)
+    assert "one seed" in effect.note
+
+
+def test_the_embedded_json_holds_nothing_that_html_knows(payload):
+    text = embedded(payload)
+    assert not set("<>&\u2028\u2029") & set(text)
+    back = json.loads(text)
+    assert sorted(model["name"] for model in back["models"]) == sorted(HOSTILE)
+    cell = payload.scores["blimp"][0]
+    assert back["scores"]["blimp"]["0"]["value"] == cell.value  # unrounded
+
+
+def test_tasks_say_how_each_protocol_scores_them():
+    told = how_scored(get_task("ewok").card)
+    assert told["babylm-2025"] == "a row is right if: p(T1 given C1) > p(T2 given C1) (D6)"
+    assert len(set(told.values())) == 3
+    assert how_scored(get_task("comps").card) == {name: PROTOCOLS[name].summary for name in get_task("comps").card.protocols}
+    unknown = get_task("comps").card.model_copy(update={"name": "not_installed"})
+    assert how_scored(unknown)["robust"] == PROTOCOLS["robust"].summary
+
+
+def test_a_protocol_table_ends_where_the_table_ends():
+    lines = ["# T", "| protocol | a |", "|---|---|", "| `robust`, `babylm-2025` | `x` |", "", "| `babylm-2026` | no |"]
+    assert protocol_table(lines) == {"robust": "a: x", "babylm-2025": "a: x"}
+
+
+def test_the_recipe_is_taken_from_the_checkpoint_of_that_training_only(tmp_path):
+    (tmp_path / "babyeval.json").write_text(json.dumps({"condition": "x", "seed": 1, "recipe": {"epochs": 3}}))
+    about = {"source": str(tmp_path), "condition": "x", "train_seed": 1}
+    assert recipe_of(a_model("a", **about)) == {"epochs": 3}
+    assert recipe_of(a_model("a", **{**about, "train_seed": 2})) is None
+    (tmp_path / "babyeval.json").write_text("no json")
+    assert recipe_of(a_model("a", **about)) is None
+    assert recipe_of(a_model("a", source="org/model")) is None
+
+
+def test_diverged_and_constant_fits_are_told(tmp_path):
+    gold = [0, 1] * 15
+    record, table = fit("rte", a_model("a"), {1: gold, 2: [0] * 30}, gold)
+    lost = record.fit.fits[0].model_copy(update={"seed": 3, "value": None, "diverged": "loss is NaN", "constant": None})
+    info = record.fit.model_copy(update={"fits": (*record.fit.fits, lost)})
+    write(tmp_path, (record.model_copy(update={"fit": info}), table))
+    found = payload_of(tmp_path).scores["rte"][0].fit
+    assert (found.diverged, found.constant, len(found.seeds)) == (1, 1, 3)

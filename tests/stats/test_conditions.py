@@ -1,0 +1,231 @@
+"""Two conditions over seeds: against scipy, brute force, and statsmodels' mixed model."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+from scipy.stats import f_oneway, permutation_test, t, ttest_ind
+
+from babyeval.errors import UsageError
+from babyeval.stats.conditions import compare_conditions, mixed_model, seed_variance, weighted_means
+
+
+@pytest.mark.parametrize("sizes", [(5, 5), (3, 6), (2, 4)])
+def test_welch_and_permutation_are_those_of_scipy(sizes):
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(61, 1, sizes[0]), rng.normal(60, 3, sizes[1])
+    found, known = compare_conditions(a, b, n=100), ttest_ind(a, b, equal_var=False)
+    low, high = known.confidence_interval()
+    assert (found.p, found.freedom, found.low, found.high) == pytest.approx((known.pvalue, known.df, low, high), abs=1e-10)
+    assert found.difference == pytest.approx(a.mean() - b.mean())
+    assert found.difference / found.se == pytest.approx(known.statistic)
+    exact = permutation_test((a, b), lambda x, y, axis: x.mean(axis) - y.mean(axis), vectorized=True, n_resamples=np.inf)
+    assert found.p_permutation == pytest.approx(exact.pvalue, abs=1e-12)
+    assert (found.unit, found.n, found.clusters) == ("seeds", 100, sum(sizes))
+
+
+@pytest.mark.parametrize(("count", "least"), [(3, 0.1), (4, 2 / 70), (5, 2 / 252)])
+def test_least_p_of_few_seeds(count, least):
+    """Three seeds against three can never reach .05, and the note says so."""
+    found = compare_conditions([float(i) for i in range(count)], [100.0 + i for i in range(count)])
+    assert found.p_permutation == found.smallest_p == pytest.approx(least)
+    assert ("cannot give p below 0.1" in (found.note or "")) == (count == 3)
+
+
+def test_permutation_counts_equal_sums_as_equal():
+    """Decimals are not exact in binary: 70.1 + 70.4 and 70.2 + 70.3 must be the same sum."""
+    a, b = [70.1, 70.4, 70.5], [70.2, 70.3, 70.3]
+    tenths = [round(10 * x) for x in (*a, *b)]
+    sums = [sum(tenths[i] for i in chosen) for chosen in combinations(range(6), 3)]
+    own = sum(tenths[:3])
+    known = min(1, 2 * min(np.mean([s >= own for s in sums]), np.mean([s <= own for s in sums])))
+    assert compare_conditions(a, b).p_permutation == pytest.approx(known)
+
+
+def test_size_of_the_permutation_by_enumeration():
+    """Over all labellings of ten values, 12 of 252 have p <= .05: the largest even number that may."""
+    values = np.random.default_rng(2).normal(size=10)
+    hits = 0
+    for chosen in combinations(range(10), 5):
+        rest = [i for i in range(10) if i not in chosen]
+        hits += compare_conditions(values[list(chosen)], values[rest]).p_permutation <= 0.05
+    assert hits == 12
+
+
+def test_many_seeds_are_drawn_reproducibly():
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(0.5, 1, 15), rng.normal(0, 1, 15)
+    found = compare_conditions(a, b)
+    assert found.p_permutation == compare_conditions(a, b).p_permutation
+    assert found.p_permutation == pytest.approx(ttest_ind(a, b).pvalue, abs=0.02)
+    assert found.smallest_p == pytest.approx(2 / 10_000)
+
+
+def test_labels_only_turn_the_sign():
+    a, b = [61.0, 62.5, 60.0], [58.0, 59.0, 61.0, 60.5]
+    one, other = compare_conditions(a, b), compare_conditions(b, a)
+    assert (one.difference, one.low, one.p, one.p_permutation) == pytest.approx(
+        (-other.difference, -other.high, other.p, other.p_permutation)
+    )
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "difference", "reason"),
+    [
+        ([60.0], [58.0, 59.0], 1.5, "one seed"),
+        ([], [58.0, 59.0], None, "no seed"),
+        ([60.0, math.nan], [58.0, 59.0], None, "not finite"),
+        ([60.1, 60.1, 60.1], [60.1, 60.1, 60.1], 0.0, "do not differ"),
+    ],
+)
+def test_undefined_comparisons_say_why(a, b, difference, reason):
+    found = compare_conditions(a, b)
+    assert found.difference == (None if difference is None else pytest.approx(difference))
+    assert (found.se, found.low, found.high, found.p, found.mde, found.p_permutation) == (None,) * 6
+    assert reason in found.note
+
+
+def test_conditions_whose_seeds_agree_keep_their_permutation():
+    found = compare_conditions([1.0] * 4, [2.0] * 4)
+    assert (found.p, found.se, found.p_permutation) == (None, None, pytest.approx(2 / 70))
+
+
+def test_one_side_without_spread_is_welch_still():
+    a, b = [1.0, 1.0, 1.0], [2.0, 2.5, 3.5]
+    assert compare_conditions(a, b).p == pytest.approx(ttest_ind(a, b, equal_var=False).pvalue, abs=1e-10)
+
+
+def test_pooled_sum_uses_every_sample():
+    samples = [np.array([1.0, 2.0, 4.0]), np.array([3.0, 5.0]), np.array([8.0])]
+    found = weighted_means(samples, (1, 0, -1), test="x", pooled=True)
+    squares, freedom = sum(((s - s.mean()) ** 2).sum() for s in samples), 3
+    se = math.sqrt(squares / freedom * (1 / 3 + 1))
+    assert (found.se, found.freedom) == pytest.approx((se, freedom))
+    assert weighted_means(samples, (1, 0, -1), test="x").note, "alone, one seed has no variance"
+
+
+def cells(rng, seeds, subsets, *, seed=0.5, pair=0.5, rest=0.3):
+    rows = []
+    subset, effect = rng.normal(size=subsets), pair * rng.normal(size=(2, subsets))
+    for c, count in enumerate(seeds):
+        for s in range(count):
+            own = seed * rng.normal()
+            values = 60 + subset + effect[c] + own + rest * rng.normal(size=subsets)
+            rows += [("ab"[c], s, f"g{g}", value) for g, value in enumerate(values)]
+    return pd.DataFrame(rows, columns=["condition", "seed", "subset", "value"])
+
+
+def statsmodels_fit(frame):
+    data = frame.assign(
+        side=np.where(frame.condition == "a", 1.0, 0.0),
+        s=frame.condition + frame.seed.astype(str),
+        cs=frame.condition + frame.subset,
+    )
+    parts = {"s": "0 + C(s)", "cs": "0 + C(cs)"}
+    fit = smf.mixedlm("value ~ side + C(subset)", data, groups=np.ones(len(data)), vc_formula=parts).fit(method="powell")
+    return fit.fe_params["side"], fit.bse_fe["side"]
+
+
+# statsmodels warns of estimates at the boundary; its default optimiser stops before them, which Powell's does not.
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("seeds", "draw", "effects", "zero"),
+    [
+        ((3, 3), 1, {}, "condition x subset"),
+        ((2, 4), 2, {}, ""),
+        ((4, 4), 7, {"pair": 0.0}, "condition x subset"),
+        ((4, 3), 4, {"seed": 0.0}, "seeds"),
+    ],
+)
+def test_mixed_model_is_that_of_statsmodels(seeds, draw, effects, zero):
+    frame = cells(np.random.default_rng(draw), seeds, 6, **effects)
+    found, (difference, se) = mixed_model(frame), statsmodels_fit(frame)
+    assert found.difference == pytest.approx(difference, rel=1e-6)
+    assert found.se == pytest.approx(se, rel=1e-4)
+    assert found.note == (f"the variance of {zero} is estimated as 0" if zero else None)
+    assert found.p == pytest.approx(2 * t.sf(abs(found.difference) / found.se, found.freedom))
+    assert (found.unit, found.clusters) == ("seeds", sum(seeds))
+
+
+def test_mixed_model_where_all_subsets_act_alike_is_the_pooled_t_test():
+    """Without a variance of condition x subset, the error is that of seed means."""
+    frame = cells(np.random.default_rng(11), (4, 4), 5, pair=0.0, seed=2.0, rest=1.0)
+    found, means = mixed_model(frame), frame.groupby(["condition", "seed"]).value.mean()
+    known = ttest_ind(means["a"], means["b"])
+    if "condition x subset" in (found.note or ""):
+        assert found.difference / found.se == pytest.approx(known.statistic)
+        assert found.freedom == known.df
+    else:
+        assert abs(found.difference / found.se) < abs(known.statistic)
+
+
+def test_order_of_cells_does_not_matter_and_labels_turn_the_sign():
+    frame = cells(np.random.default_rng(12), (3, 4), 6)
+    found, turned = mixed_model(frame), mixed_model(frame.iloc[::-1])
+    assert (found.difference, found.se, found.freedom) == pytest.approx((-turned.difference, turned.se, turned.freedom))
+
+
+def test_a_subset_that_a_seed_lacks_is_left_out():
+    frame = cells(np.random.default_rng(13), (3, 3), 6)
+    frame.loc[2, "value"] = math.nan
+    found, known = mixed_model(frame), mixed_model(frame[frame.subset != "g2"])
+    assert (found.difference, found.se) == (known.difference, known.se)
+    assert "1 subsets" in found.note
+
+
+def test_undefined_mixed_models_say_why():
+    frame = cells(np.random.default_rng(14), (2, 2), 3)
+    one_seed, one_subset = frame[(frame.condition == "a") | (frame.seed == 0)], frame[frame.subset == "g0"]
+    for bad, reason in (
+        (one_seed, "one seed"),
+        (one_subset, "one subset"),
+        (frame.assign(value=60.1), "differ"),
+        (frame.assign(value=math.nan), "no subset"),
+    ):
+        found = mixed_model(bad)
+        assert (found.se, found.p, found.low) == (None, None, None)
+        assert reason in found.note
+    with pytest.raises(UsageError, match="two conditions, not 1"):
+        mixed_model(frame[frame.condition == "a"])
+
+
+def test_seed_variance_is_that_of_a_one_way_analysis():
+    runs = {"1": [60.0, 61.5, 62.0], "2": [66.0, 64.0, 67.5], "3": [61.0, 63.0, 60.5]}
+    found, known = seed_variance(runs), f_oneway(*runs.values())
+    assert (found.f, found.p) == pytest.approx((known.statistic, known.pvalue), abs=1e-10)
+    within = np.mean([np.var(values, ddof=1) for values in runs.values()])
+    means = [np.mean(values) for values in runs.values()]
+    assert found.finetuning == pytest.approx(within)
+    assert found.pretraining == pytest.approx(np.var(means, ddof=1) - within / 3)
+    assert found.se**2 == pytest.approx(found.pretraining / 3 + found.finetuning / 9)
+
+
+def test_seed_variance_is_unbiased_with_unequal_numbers_of_runs():
+    """The coefficient n0 by its definition: the expected between mean square, from the traces of quadratic forms."""
+    sizes = [2, 3, 6]
+    runs = {str(i): np.random.default_rng(i).normal(3 * i, 1, size) for i, size in enumerate(sizes)}
+    z = np.repeat(np.eye(3), sizes, axis=0)
+    between = z @ np.linalg.inv(z.T @ z) @ z.T - np.full((11, 11), 1 / 11)
+    y = np.concatenate(list(runs.values()))
+    found = seed_variance(runs)
+    expected = (y @ between @ y / 2 - found.finetuning) / (np.trace(between @ z @ z.T) / 2)
+    assert found.pretraining == pytest.approx(expected)
+
+
+def test_undefined_seed_variances_say_why():
+    one = seed_variance({"1": [60.0, 62.0, 64.0]})
+    assert (one.pretraining, one.finetuning, one.f) == (None, 4.0, None)
+    assert "conditional on this checkpoint" in one.note
+    single = seed_variance({"1": [60.0], "2": [62.0]})
+    assert (single.pretraining, single.finetuning, single.se) == (None, None, 1.0)
+    clipped = seed_variance({"1": [60.0, 64.0], "2": [60.0, 64.0]})
+    assert clipped.pretraining == 0
+    assert "estimated as 0" in clipped.note
+    assert "do not differ" in seed_variance({"1": [60.1] * 3, "2": [61.3] * 3}).note
+    assert "not finite" in seed_variance({"1": [60.0, math.nan], "2": [61.0, 62.0]}).note
+    assert seed_variance({}).note == "there are no runs"

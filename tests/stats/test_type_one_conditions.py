@@ -1,0 +1,143 @@
+"""Simulation: how often tests of conditions and of many tasks reject where nothing is there (statistics.md, section 0)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+from scipy.stats import ttest_1samp
+
+from babyeval.stats.conditions import compare_conditions, mixed_model
+from babyeval.stats.designs import contrast
+from babyeval.stats.multiple import adjust, max_t
+
+REPLICATIONS = 2000
+LOW, HIGH = 0.03, 0.07
+
+pytestmark = pytest.mark.slow
+
+
+def scores(rng, *, seed, pair, mirrored=False, seeds=5, subsets=67, items=50):
+    """Accuracies of two equal conditions, (condition, seed, subset); spreads on the logit scale.
+
+    Mirrored, what helps one condition on a subset helps the other on its twin: the two have the same expected mean over
+    these exact subsets. Otherwise they have it only over all the subsets that there might be.
+    """
+    subset, effect = rng.normal(1, 1, subsets), pair * rng.normal(size=(2, subsets))
+    if mirrored:
+        half = subsets // 2
+        subset[half : 2 * half] = subset[:half]
+        effect[0, half : 2 * half], effect[1, : 2 * half] = effect[1, :half], np.concatenate([effect[1, :half], effect[0, :half]])
+        effect[:, 2 * half :] = 0
+    logit = subset + effect[:, None] + seed * rng.normal(size=(2, seeds, 1))
+    return rng.binomial(items, expit(logit)) / items
+
+
+def test_mirrored_conditions_have_the_same_mean():
+    """The helper above is what it says: with many items and no seed variance, means agree."""
+    a, b = scores(np.random.default_rng(0), seed=0, pair=1.0, mirrored=True, seeds=40, items=100_000).mean(axis=(1, 2))
+    assert a == pytest.approx(b, abs=1e-4)
+
+
+@pytest.mark.parametrize(("seed", "pair"), [(0, 0), (0.15, 0), (0.15, 0.3)])
+def test_welch_on_seed_means(seed, pair):
+    """Five seeds each; where the null is that of these exact subsets, an interaction does no harm."""
+    rng = np.random.default_rng(1)
+    rejected = permuted = missed = 0
+    for _ in range(REPLICATIONS):
+        found = compare_conditions(*scores(rng, seed=seed, pair=pair, mirrored=True).mean(axis=2))
+        rejected += found.p < 0.05
+        permuted += found.p_permutation <= 0.05
+        missed += not found.low <= 0 <= found.high
+    print(f"Welch, seed sd {seed}, interaction {pair}: {rejected / REPLICATIONS}, permutation {permuted / REPLICATIONS}")
+    assert LOW <= rejected / REPLICATIONS <= HIGH
+    assert missed == rejected, "coverage is one minus the size"
+    assert LOW <= permuted / REPLICATIONS <= HIGH, "12 of 252 by enumeration"
+
+
+def test_subsets_cannot_stand_for_seeds():
+    """With seeds averaged, t over subsets takes the spread of seeds for an effect of the condition."""
+    rng = np.random.default_rng(2)
+    rejected = 0
+    for _ in range(REPLICATIONS):
+        a, b = scores(rng, seed=0.15, pair=0).mean(axis=1)
+        rejected += ttest_1samp(a - b, 0).pvalue < 0.05
+    print(f"t over subsets: {rejected / REPLICATIONS}")
+    assert rejected / REPLICATIONS > 0.4
+
+
+def cells(values):
+    conditions, seeds, subsets = (index.ravel() for index in np.indices(values.shape))
+    return pd.DataFrame({"condition": conditions, "seed": seeds, "subset": subsets, "value": values.ravel()})
+
+
+@pytest.mark.parametrize(("seed", "pair"), [(0.15, 0), (0.15, 0.3), (0, 0.3)])
+def test_mixed_model_for_other_subsets(seed, pair):
+    """Where the claim is about phenomena like these, subsets are drawn as well, which Welch on seed means leaves out."""
+    rng = np.random.default_rng(3)
+    rejected = welch = 0
+    for _ in range(REPLICATIONS):
+        values = scores(rng, seed=seed, pair=pair)
+        rejected += mixed_model(cells(values)).p < 0.05
+        welch += compare_conditions(*values.mean(axis=2)).p < 0.05
+    print(f"mixed model, seed sd {seed}, interaction {pair}: {rejected / REPLICATIONS}, Welch {welch / REPLICATIONS}")
+    assert LOW <= rejected / REPLICATIONS <= HIGH
+    if not seed:
+        assert welch / REPLICATIONS > 0.2, "seeds do not show how conditions differ over subsets"
+
+
+def test_mixed_model_where_nothing_varies():
+    """Variances are not below 0, so that the test is on the safe side."""
+    rng = np.random.default_rng(4)
+    rejected = sum(mixed_model(cells(scores(rng, seed=0, pair=0))).p < 0.05 for _ in range(REPLICATIONS))
+    print(f"mixed model, no variance: {rejected / REPLICATIONS}")
+    assert rejected / REPLICATIONS <= HIGH
+
+
+def test_contrast_of_conditions_with_unequal_variances():
+    rng = np.random.default_rng(5)
+    weights = {"one": 0.5, "two": 0.5, "three": -1.0}
+    rejected = 0
+    for _ in range(REPLICATIONS):
+        groups = {name: rng.normal(60, sd, 5).tolist() for name, sd in zip(weights, (1, 1, 2), strict=True)}
+        rejected += contrast(groups, weights).p < 0.05
+    print(f"contrast: {rejected / REPLICATIONS}")
+    assert LOW <= rejected / REPLICATIONS <= HIGH
+
+
+def family(rng, *, shared, effect=0.0):
+    """Five tasks: three on the same 30 units, correlated; one of 20 and one of 6 units of their own."""
+    common = rng.normal(size=30)
+    tasks = {
+        f"t{i}": dict(enumerate(effect + np.sqrt(shared) * common + np.sqrt(1 - shared) * rng.normal(size=30))) for i in range(3)
+    }
+    tasks["u"] = {f"u{i}": value for i, value in enumerate(rng.normal(size=20))}
+    tasks["v"] = {f"v{i}": value for i, value in enumerate(rng.normal(size=6))}
+    return tasks
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.8])
+def test_false_positives_of_max_t(shared):
+    """The chance of any, where no task has an effect, and where three have one."""
+    rng = np.random.default_rng(6)
+    any_null = any_rest = 0
+    for i in range(REPLICATIONS):
+        any_null += any(p <= 0.05 for _, p in max_t(family(rng, shared=shared), draws=399, seed=i).values())
+        found = max_t(family(rng, shared=shared, effect=0.8), draws=399, seed=i)
+        any_rest += found["u"][1] <= 0.05 or found["v"][1] <= 0.05
+    print(f"max-T, correlation {shared}: {any_null / REPLICATIONS}, beside true effects {any_rest / REPLICATIONS}")
+    assert LOW <= any_null / REPLICATIONS <= HIGH
+    assert any_rest / REPLICATIONS <= HIGH
+
+
+def test_max_t_finds_more_than_holm_among_correlated_tasks():
+    rng = np.random.default_rng(7)
+    more = holm = 0
+    for i in range(REPLICATIONS):
+        tasks = {name: task for name, task in family(rng, shared=0.95, effect=0.45).items() if name[0] == "t"}
+        found = max_t(tasks, draws=399, seed=i)
+        more += sum(p <= 0.05 for _, p in found.values())
+        holm += sum(p <= 0.05 for p in adjust([p for p, _ in found.values()], "holm"))
+    print(f"rejected: max-T {more / 3 / REPLICATIONS}, Holm {holm / 3 / REPLICATIONS}")
+    assert more > 1.05 * holm

@@ -1,0 +1,165 @@
+"""Results folders made by hand for tests of comparisons: records and tables of items that no model has to make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+from scipy.stats import pearsonr, spearmanr
+
+from babyeval.card import TaskCard
+from babyeval.records import (
+    CheckpointRef,
+    DataInfo,
+    FitInfo,
+    ImportedFrom,
+    ModelInfo,
+    Provenance,
+    Score,
+    SeedFit,
+    TaskResult,
+)
+from babyeval.registry import get_task
+from babyeval.store import ResultStore
+
+MEASURES = ("RTfirstfix", "RTfirstpass", "RTgopast", "RTrightbound", "self_paced_reading_time")
+
+
+def score(value: float | None, n: int = 10, **changes: Any) -> Score:
+    about = {"metric": "accuracy", "unit": "percent", "estimator": "macro", "se_method": "stratified", "chance": 50.0}
+    return Score(**{**about, "value": value, "n": n, "n_clusters": n, "se": 1.0, "ci_low": None, "ci_high": None, **changes})
+
+
+def model_info(name: str, revision: str = "main", **changes: Any) -> ModelInfo:
+    about = {"source": name, "digest": f"{name}@{revision}", "parameters": 1, "kind": "causal"}
+    return ModelInfo(**{**about, "name": name, "revision": revision, **changes})
+
+
+def provenance(**changes: Any) -> Provenance:
+    about: dict[str, Any] = {
+        "babyeval": "0", "protocol_version": 1, "scoring_version": 1, "dtype": "float32", "masking": "pll", "device": "cpu",
+        "attention": None, "tf32": False, "path": "trie", "split_head": None, "window": None, "truncation": "left",
+        "python": "3", "platform": "x", "libraries": {}, "finished": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    return Provenance(**{**about, **changes})
+
+
+def store(
+    root: Path,
+    model: ModelInfo,
+    card: TaskCard,
+    scores: Sequence[Score],
+    items: Mapping[str, Sequence[Any]] | None,
+    *,
+    headlines: int = 1,
+    data: str | None = "d" * 64,
+    protocol_version: int = 1,
+    **changes: Any,
+) -> TaskResult:
+    """Writes one record as a run would."""
+    about: dict[str, Any] = {"status": "done", "protocol": "robust", "split": "full", "backend": "causal", **changes}
+    result = TaskResult(
+        task=card, model=model, headlines=tuple(scores[:headlines]), scores=tuple(scores),
+        data=DataInfo(split=about["split"], digest=data, files=()) if data else None,
+        provenance=provenance(protocol_version=protocol_version), **about,
+    )  # fmt: skip
+    return ResultStore(root).write(result, None if items is None else pd.DataFrame(items))
+
+
+def ranking(
+    root: Path,
+    name: str,
+    credits: Mapping[str, Sequence[float]],
+    *,
+    task: str = "blimp",
+    of: Mapping[str, Any] | None = None,
+    clusters: Mapping[str, Sequence[str]] | None = None,
+    shuffled: bool = False,
+    version: int = 1,
+    without_items: bool = False,
+    **changes: Any,
+) -> TaskResult:
+    """A task of the ranking family from each subset's credits; ``of`` says more about the model."""
+    card = get_task(task).card.model_copy(update={"version": version})
+    rows = [(f"{subset}-{i}", subset, value) for subset, part in credits.items() for i, value in enumerate(part)]
+    groups = clusters or {subset: [f"{subset}-{i}" for i in range(len(part))] for subset, part in credits.items()}
+    items = {
+        "item_id": [row[0] for row in rows],
+        "subset": [row[1] for row in rows],
+        "cluster": [cluster for subset in credits for cluster in groups[subset]],
+        "value": [row[2] for row in rows],
+    }
+    if shuffled:
+        items = {column: part[::-1] for column, part in items.items()}
+    subsets = {subset: 100 * fmean(part) for subset, part in credits.items()}
+    whole = fmean(subsets.values()) if card.strata else 100 * fmean(row[2] for row in rows)
+    of_subsets = [score(value, len(credits[subset]), group="uid", subset=subset) for subset, value in subsets.items()]
+    scores = [score(whole, len(rows), chance=card.chance), *of_subsets]
+    return store(root, model_info(name, **(of or {})), card, scores, None if without_items else items, **changes)
+
+
+def rating(root: Path, name: str, values: Sequence[float], gold: Sequence[float], **changes: Any) -> TaskResult:
+    """WUG from preferences and people's ratings."""
+    card, ids = get_task("wug_adj").card, [f"word-{i}" for i in range(len(values))]
+    rho = float(spearmanr(values, gold).statistic)
+    items = {"item_id": ids, "cluster": ids, "gold": gold, "value": values}
+    headline = score(rho, len(ids), metric="spearman_rho", unit="correlation", chance=0.0)
+    return store(root, model_info(name), card, [headline], items, **changes)
+
+
+def trajectory(
+    root: Path, name: str, ages: Sequence[float | None], gold: Sequence[float], revisions: Sequence[str]
+) -> TaskResult:
+    """Age of acquisition over several checkpoints; None for a word without an age."""
+    card = get_task("aoa").card
+    there = [(age, g) for age, g in zip(ages, gold, strict=True) if age is not None]
+    headline = score(float(pearsonr(*zip(*there, strict=True)).statistic), len(there), metric="pearson_r", unit="correlation")
+    items = {
+        "item_id": [f"word-{i}" for i in range(len(ages))],
+        "gold": gold,
+        "value": [float("nan") if age is None else age for age in ages],
+        "reason": ["model: flat" if age is None else "" for age in ages],
+    }
+    seen = [CheckpointRef(revision=r, words_seen=i + 1, digest=r, weights=None) for i, r in enumerate(revisions)]
+    return store(root, model_info(name, "chck_*"), card, [headline], items, checkpoints=tuple(seen))
+
+
+def reading(root: Path, name: str, gains: Mapping[str, Sequence[float]], sentences: Sequence[str], **changes: Any) -> TaskResult:
+    """Reading from each measure's gain in log-likelihood, word by word, over a baseline of -2."""
+    card, n = get_task("reading").card, len(sentences)
+    items: dict[str, Sequence[Any]] = {"item_id": [f"word-{i}" for i in range(n)], "cluster": sentences}
+    if changes.get("protocol", "robust") == "robust":
+        items |= {f"ll_base_{measure}": [-2.0] * n for measure in MEASURES}
+        items |= {f"ll_full_{measure}": [-2.0 + gain for gain in gains[measure]] for measure in MEASURES}
+    headlines = [score(v, n, metric="partial_r2", subset=s) for v, s in ((2.0, "eye_tracking"), (1.0, "self_paced"))]
+    return store(root, model_info(name), card, headlines, items, headlines=2, **changes)
+
+
+def fitted(
+    root: Path, name: str, predictions: Mapping[int, Sequence[int]], gold: Sequence[int], *, task: str = "rte", value: float,
+    hyper: str = "h", of: Mapping[str, Any] | None = None, **changes: Any,
+) -> TaskResult:  # fmt: skip
+    """A fine-tuned task from each seed's predictions; its value is said."""
+    card, ids = get_task(task).card, [f"{task}_{i}" for i in range(len(gold))]
+    fits = tuple(
+        SeedFit(
+            seed=seed, value=value, constant=False, best_epoch=1, losses=(1.0,), selection=(1.0,), updates=1, truncated=0,
+            batch_size=1, accumulation=1, seconds=1.0,
+        )
+        for seed in predictions
+    )  # fmt: skip
+    fit = FitInfo(fits=fits, hyper={}, hyper_digest=hyper, train_labels=(1, 1), reported_labels=(1, 1))
+    by_item = [list(labels) for labels in zip(*predictions.values(), strict=True)]
+    items = {"item_id": ids, "cluster": ids, "gold": gold, "predictions": by_item, "value": [0.0] * len(gold)}
+    headline = score(value, len(gold), metric=card.metric, estimator="micro")
+    return store(root, model_info(name, **(of or {})), card, [headline], items, fit=fit, **changes)
+
+
+def reported(root: Path, name: str, value: float, task: str = "blimp") -> TaskResult:
+    """Rounded scores, as imported from a report."""
+    card = get_task(task).card
+    source = ImportedFrom(file="report.txt", sha256="0" * 64, format="report")
+    return store(root, model_info(name), card, [score(value, 100)], None, data=None, imported=source)
