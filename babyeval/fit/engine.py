@@ -191,7 +191,8 @@ class _Fit:
         score = get_metric(self.hyper.select_on)([row.label for row in self.selecting], logits.argmax(1).tolist())
         best = state.scores[state.best_epoch - 1] if state.best_epoch else -math.inf
         state.scores.append(score)
-        if state.best_epoch == 0 or score > best or math.isnan(best) > math.isnan(score):
+        later = score == best and not self.hyper.official  # small inner splits tie at their ceiling, early on
+        if state.best_epoch == 0 or score > best or later or math.isnan(best) > math.isnan(score):
             state.best_epoch, state.best_weights = len(state.losses), None
             state.best_logits = torch.from_numpy(logits) if self.hyper.official else None
         state.rows = self.trainer.most

@@ -23,7 +23,7 @@ class FitState:
     Attributes:
         losses: Mean training loss of each finished epoch.
         scores: What selects, after each epoch.
-        best_epoch: The first that is strictly best, from 1; 0 before the first one.
+        best_epoch: The best so far, from 1; of equals the last, officially the first. 0 before the first one.
         best_logits: Its logits on the reported file, where that file selects.
         best_weights: Its weights, where the reported file is predicted in the end; None while they are the current ones.
         rows: The most examples of a forward pass.

@@ -102,7 +102,7 @@ class FitOutcome:
         logits: Of the selected epoch's weights, float32, reported examples x labels; NaN where the fit diverged.
         losses: Mean training loss of each epoch, in nats.
         selection: The metric of each epoch on what selects.
-        best_epoch: The selected epoch, from 1: the first that is strictly best.
+        best_epoch: The selected epoch, from 1: of equally good ones the last, officially the first.
         diverged: Why the fit was given up; None if it was not.
         updates: Optimizer steps.
         truncated: Number of reported examples that lost tokens.

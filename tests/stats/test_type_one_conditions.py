@@ -10,7 +10,7 @@ from scipy.stats import ttest_1samp
 
 from babyeval.stats.conditions import compare_conditions, mixed_model
 from babyeval.stats.designs import contrast
-from babyeval.stats.multiple import adjust, max_t
+from babyeval.stats.multiple import max_t
 
 REPLICATIONS = 2000
 LOW, HIGH = 0.03, 0.07
@@ -131,6 +131,16 @@ def test_false_positives_of_max_t(shared):
     assert any_rest / REPLICATIONS <= HIGH
 
 
+def _rejected_by_holm(p):
+    """How many: the library's procedure collects garbage in each call, which takes minutes here."""
+    rejected = 0
+    for value in sorted(p):
+        if value > 0.05 / (len(p) - rejected):
+            break
+        rejected += 1
+    return rejected
+
+
 def test_max_t_finds_more_than_holm_among_correlated_tasks():
     rng = np.random.default_rng(7)
     more = holm = 0
@@ -138,6 +148,6 @@ def test_max_t_finds_more_than_holm_among_correlated_tasks():
         tasks = {name: task for name, task in family(rng, shared=0.95, effect=0.45).items() if name[0] == "t"}
         found = max_t(tasks, draws=399, seed=i)
         more += sum(p <= 0.05 for _, p in found.values())
-        holm += sum(p <= 0.05 for p in adjust([p for p, _ in found.values()], "holm"))
+        holm += _rejected_by_holm([p for p, _ in found.values()])
     print(f"rejected: max-T {more / 3 / REPLICATIONS}, Holm {holm / 3 / REPLICATIONS}")
     assert more > 1.05 * holm
