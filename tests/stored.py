@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+from zlib import crc32
 
 import pandas as pd
 from scipy.stats import pearsonr, spearmanr
@@ -70,6 +71,11 @@ def store(
     return ResultStore(root).write(result, None if items is None else pd.DataFrame(items))
 
 
+def hash_of(name: str) -> float:
+    """A number that is another one for another name."""
+    return float(crc32(name.encode()))
+
+
 def ranking(
     root: Path,
     name: str,
@@ -81,9 +87,13 @@ def ranking(
     shuffled: bool = False,
     version: int = 1,
     without_items: bool = False,
+    scored_by: str | None = None,
     **changes: Any,
 ) -> TaskResult:
-    """A task of the ranking family from each subset's credits; ``of`` says more about the model."""
+    """A task of the ranking family from each subset's credits.
+
+    ``of`` says more about the model, and ``scored_by`` that another one made its scores, which no two models share.
+    """
     card = get_task(task).card.model_copy(update={"version": version})
     rows = [(f"{subset}-{i}", subset, value) for subset, part in credits.items() for i, value in enumerate(part)]
     groups = clusters or {subset: [f"{subset}-{i}" for i in range(len(part))] for subset, part in credits.items()}
@@ -92,6 +102,7 @@ def ranking(
         "subset": [row[1] for row in rows],
         "cluster": [cluster for subset in credits for cluster in groups[subset]],
         "value": [row[2] for row in rows],
+        "scores": [[value, hash_of(scored_by or name)] for _, _, value in rows],
     }
     if shuffled:
         items = {column: part[::-1] for column, part in items.items()}

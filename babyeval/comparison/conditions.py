@@ -12,8 +12,9 @@ from babyeval.comparison.contrasts import Contrast
 from babyeval.comparison.pairs import NO_LEVEL, caveats, few_subsets, own_headlines, together
 from babyeval.comparison.report import Level, Measured
 from babyeval.comparison.select import Choice, Side
+from babyeval.comparison.sentences import number
 from babyeval.models.naming import counted
-from babyeval.records import Score
+from babyeval.records import Score, TaskResult
 from babyeval.stats.types import Comparison
 
 if TYPE_CHECKING:
@@ -29,14 +30,19 @@ class Sample:
     """What a condition has of independent values.
 
     Attributes:
-        values: One per replication.
+        runs: The values of each replication's checkpoints.
         unit_of: The replication to which each checkpoint belongs: itself, or the parent that it shares with others.
         one_parent: All checkpoints go on from one: their seeds show the noise of what followed, and nothing of the parent's.
     """
 
-    values: list[float]
+    runs: Mapping[str, list[float]]
     unit_of: Mapping[Side, str]
     one_parent: bool
+
+    @property
+    def values(self) -> list[float]:
+        """One per replication."""
+        return [fmean(values) for values in self.runs.values()]
 
 
 def sample_of(choice: Choice, task: str, scores: Mapping[Side, Score]) -> Sample:
@@ -57,7 +63,7 @@ def sample_of(choice: Choice, task: str, scores: Mapping[Side, Score]) -> Sample
     for side, score in scores.items():
         if score.value is not None:
             units.setdefault(unit_of[side], []).append(score.value)
-    return Sample([fmean(values) for values in units.values()], unit_of, one_parent)
+    return Sample(units, unit_of, one_parent)
 
 
 def headline_keys(choice: Choice, task: str) -> list[Score]:
@@ -137,11 +143,24 @@ def _remarks(
         if sample.one_parent:
             notes.append(f"all {runs} models of {name} go on from one checkpoint: only the noise of what followed is visible")
         elif parents < runs:
-            notes.append(f"{name}: {runs} models from {counted(parents, 'checkpoint')}, averaged within each, which is the unit")
+            nested = f"{name}: {runs} models from {counted(parents, 'checkpoint')}, averaged within each, which is the unit"
+            notes.append(nested + _spread(sample, choice.records[task], subset))
     used = {side.label: there[side] for part in scores for side in part}
     if len({result.fit.hyper_digest for result in used.values() if result.fit is not None}) > 1:
         notes.append("they were fine-tuned with different hyper-parameters")
     return [*notes, *caveats(used, subset)]
+
+
+def _spread(sample: Sample, records: Mapping[Side, TaskResult], subset: str) -> str:
+    """How much parents differ, and how much the models that go on from one of them."""
+    from babyeval.stats.conditions import seed_variance
+
+    found = seed_variance(sample.runs)
+    if found.pretraining is None or found.finetuning is None:
+        return ""
+    unit = next(score.unit for r in records.values() for score in own_headlines(r) if score.subset == subset)
+    between, within = (number(variance**0.5, unit) for variance in (found.pretraining, found.finetuning))
+    return f" (standard deviation between checkpoints {between}, between models of one {within})"
 
 
 def _widened(plain: Comparison, cells: pd.DataFrame, n: int) -> tuple[Comparison, list[str]]:

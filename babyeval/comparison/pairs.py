@@ -107,7 +107,7 @@ def _untested(a: TaskResult, b: TaskResult, reason: str) -> list[Measured]:
 
 def _ranking(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | None) -> list[Measured]:
     """Credits of items: over subsets, or over items within these subsets (statistics.md, section 2)."""
-    from babyeval.stats.pairs import mcnemar, stratified_paired_test, subset_mean_test
+    from babyeval.stats.pairs import cluster_shares, mcnemar, stratified_paired_test, subset_mean_test
 
     card = a.task
     strata_column, within_column = ("subset" if key == UID else key for key in (card.strata, card.within))
@@ -126,7 +126,8 @@ def _ranking(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | No
         found, claim, flips = subset_mean_test(list(means.values()), len(left)), _LIKE_SUBSETS, means
         few = few_subsets(len(means))
     else:
-        claim, flips = _THESE_SUBSETS if several else _LIKE_ITEMS, _cluster_shares(left, right, strata, within, clusters)
+        claim = _THESE_SUBSETS if several else _LIKE_ITEMS
+        flips = cluster_shares((left["value"] - right["value"]).tolist(), strata, clusters, within)
         if several or within is not None or len(set(clusters)) < len(clusters):
             found = stratified_paired_test(one, other, strata, clusters, within)
         else:
@@ -155,20 +156,6 @@ def _stratum_means(values: pd.Series[float], strata: Sequence[str], within: Sequ
     else:
         means = values.groupby([list(strata), list(within)], sort=False).mean().groupby(level=0, sort=False).mean()
     return {str(name): float(mean) for name, mean in means.items()}
-
-
-def _cluster_shares(
-    left: pd.DataFrame, right: pd.DataFrame, strata: Sequence[str], within: Sequence[str] | None, clusters: Sequence[str]
-) -> dict[str, float]:
-    """What each cluster of items adds to the difference of the macro means."""
-    import pandas as pd
-
-    cells = pd.DataFrame({"stratum": strata, "cell": within or [""] * len(strata), "cluster": clusters}, index=left.index)
-    in_cell = cells.groupby(["stratum", "cell"])["cluster"].transform("size")
-    in_stratum = cells.groupby("stratum")["cell"].transform("nunique")
-    weights = 1 / in_cell / in_stratum / cells["stratum"].nunique()
-    shares = (weights * (left["value"] - right["value"])).groupby(cells["cluster"], sort=False).sum()
-    return {str(name): float(share) for name, share in shares.items()}
 
 
 def _signs(differences: Sequence[float]) -> tuple[int, int, int]:

@@ -13,6 +13,8 @@ from babyeval.models.naming import counted
 from babyeval.models.revisions import equal_weights
 from babyeval.records import TaskResult
 
+_SCORED = ("ranking", "rating", "reading")  # families whose items hold a model's own scores
+
 
 def conditions_of(results: Sequence[TaskResult], names: Sequence[str], revision: str | None) -> dict[str, list[Side]]:
     """The checkpoints of each condition, one per training seed.
@@ -140,21 +142,22 @@ def require_replications(choice: Choice, conditions: Mapping[str, Sequence[Side]
 
 
 def _copies(records: Mapping[Side, Sequence[TaskResult]]) -> Iterator[tuple[Side, Side]]:
-    """Pairs with the same weights or digest; of imported results, with the same files or items on all that they share."""
+    """Pairs with the same weights, digest, or items.
+
+    Tables of items hold scores as the model gave them, so that no two models share them on all tasks; predicted labels, and
+    words without an age, they may.
+    """
     singles = {side: [r.model for r in mine if not r.checkpoints][:1] for side, mine in records.items()}
     for of in ("weights", "digest"):
         known = {side: getattr(model, of) for side, models in singles.items() for model in models}
         labels = {side.label: side for side in known}
         for names in equal_weights((side.label, digest) for side, digest in known.items()):
             yield labels[names[0]], labels[names[1]]
+    items = {
+        side: {r.task.name: r.items.sha256 for r in mine if r.items is not None and r.task.family in _SCORED}
+        for side, mine in records.items()
+    }
     for one, other in combinations(records, 2):
-        theirs = {(r.task.name, r.split): r for r in records[other] if r.imported is not None}
-        both = [(r, theirs[key]) for r in records[one] if r.imported is not None and (key := (r.task.name, r.split)) in theirs]
-        if both and all(_same_outcome(a, b) for a, b in both):
+        shared = items[one].keys() & items[other].keys()
+        if shared and all(items[one][task] == items[other][task] for task in shared):
             yield one, other
-
-
-def _same_outcome(a: TaskResult, b: TaskResult) -> bool:
-    assert a.imported is not None and b.imported is not None  # noqa: PT018 - for the type checker
-    same_items = a.items is not None and b.items is not None and a.items.sha256 == b.items.sha256
-    return a.imported.sha256 == b.imported.sha256 or same_items

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, variance
 
 import numpy as np
 import pytest
@@ -68,6 +68,15 @@ def test_records_over_checkpoints_hide_no_copy(tmp_path) -> None:
         by_condition(tmp_path)
 
 
+def test_equal_scores_are_those_of_one_model_whatever_its_files(tmp_path) -> None:
+    """A checkpoint that was saved again has another digest."""
+    trained(tmp_path, "a", [30, 31])
+    trained(tmp_path, "b", [20, 22])
+    ranking(tmp_path, "again", credits_of(31), of={"condition": "a", "train_seed": 9}, scored_by="a-1")
+    with pytest.raises(UsageError, match="'a-1' and 'again' are one model"):
+        by_condition(tmp_path)
+
+
 def test_equal_outcomes_of_different_weights_are_no_copies(tmp_path) -> None:
     trained(tmp_path, "a", [30, 30, 31])
     trained(tmp_path, "b", [20, 22, 20])
@@ -110,6 +119,10 @@ def test_parents_are_the_unit_where_several_seeds_go_on_from_each(tmp_path) -> N
     assert (row.clusters, row.seeds_a, row.seeds_b, row.smallest_p) == (6, 3, 3, pytest.approx(0.1))
     assert "a: 6 models from 3 checkpoints, averaged within each" in row.note
     assert "conditional" not in row.claim
+    # Models of one parent are 30.5 and 31.5 of 50 right and so on: 2 points apart. Parents' means: 62, 70, 60.
+    within, between = 2.0, variance([62.0, 70.0, 60.0]) - 2.0 / 2
+    said = f"standard deviation between checkpoints {between**0.5:.2f}, between models of one {within**0.5:.2f}"
+    assert said in row.note
     assert any(line.startswith("a: 6 training seeds from 3 checkpoints") for line in report.choices)
     (wide,) = by_condition(tmp_path, level="subsets").rows
     assert wide.clusters == 6
