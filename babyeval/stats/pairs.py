@@ -102,7 +102,8 @@ def stratified_paired_test(
         return _undefined(found.value, found.note, base)
     note = None
     if count < _FEW:
-        base["p_permutation"], base["smallest_p"] = sign_flip(_cluster_shares(differences, strata, clusters, within))
+        shares = cluster_shares(differences, strata, clusters, within)
+        base["p_permutation"], base["smallest_p"] = sign_flip(list(shares.values()))
         note = _few_clusters(count, base["smallest_p"])
     return t_comparison(found.value, found.se, found.freedom, **base, note=note)
 
@@ -119,16 +120,21 @@ def _few_clusters(count: int, smallest: float | None = None) -> str:
     return f"only {count} independent clusters: the error is rough, and mostly too small{beside}"
 
 
-def _cluster_shares(
-    differences: Sequence[float], strata: Sequence[str], clusters: Sequence[str], within: Sequence[str] | None
-) -> list[float]:
-    """What each cluster adds to the unweighted mean of the strata's means."""
+def cluster_shares(
+    differences: Sequence[float], strata: Sequence[str], clusters: Sequence[str], within: Sequence[str] | None = None
+) -> dict[str, float]:
+    """What each cluster adds to the unweighted mean of the strata's means: what signs are flipped of.
+
+    Example:
+        >>> cluster_shares([1.0, 0.0, 1.0, 1.0], list("aabb"), ["one", "two", "one", "one"])
+        {'one': 0.75, 'two': 0.0}
+    """
     cells = list(zip(strata, within or [""] * len(strata), strict=True))
     in_cell, in_stratum = Counter(cells), Counter(stratum for stratum, _ in set(cells))
     shares: dict[str, float] = defaultdict(float)
     for difference, cell, cluster in zip(differences, cells, clusters, strict=True):
         shares[cluster] += difference / in_cell[cell] / in_stratum[cell[0]] / len(in_stratum)
-    return list(shares.values())
+    return dict(shares)
 
 
 def mcnemar(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Comparison:
