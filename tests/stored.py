@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+from zlib import crc32
 
+import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr, spearmanr
 
@@ -57,16 +59,22 @@ def store(
     headlines: int = 1,
     data: str | None = "d" * 64,
     protocol_version: int = 1,
+    made: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> TaskResult:
-    """Writes one record as a run would."""
+    """Writes one record as a run would; ``made`` says more about its provenance."""
     about: dict[str, Any] = {"status": "done", "protocol": "robust", "split": "full", "backend": "causal", **changes}
     result = TaskResult(
         task=card, model=model, headlines=tuple(scores[:headlines]), scores=tuple(scores),
         data=DataInfo(split=about["split"], digest=data, files=()) if data else None,
-        provenance=provenance(protocol_version=protocol_version), **about,
+        provenance=provenance(protocol_version=protocol_version, **(made or {})), **about,
     )  # fmt: skip
     return ResultStore(root).write(result, None if items is None else pd.DataFrame(items))
+
+
+def hash_of(name: str) -> float:
+    """A number that is another one for another name."""
+    return float(crc32(name.encode()))
 
 
 def ranking(
@@ -80,9 +88,13 @@ def ranking(
     shuffled: bool = False,
     version: int = 1,
     without_items: bool = False,
+    scored_by: str | None = None,
     **changes: Any,
 ) -> TaskResult:
-    """A task of the ranking family from each subset's credits; ``of`` says more about the model."""
+    """A task of the ranking family from each subset's credits.
+
+    ``of`` says more about the model, and ``scored_by`` that another one made its scores, which no two models share.
+    """
     card = get_task(task).card.model_copy(update={"version": version})
     rows = [(f"{subset}-{i}", subset, value) for subset, part in credits.items() for i, value in enumerate(part)]
     groups = clusters or {subset: [f"{subset}-{i}" for i in range(len(part))] for subset, part in credits.items()}
@@ -91,6 +103,7 @@ def ranking(
         "subset": [row[1] for row in rows],
         "cluster": [cluster for subset in credits for cluster in groups[subset]],
         "value": [row[2] for row in rows],
+        "scores": [[value, hash_of(scored_by or name)] for _, _, value in rows],
     }
     if shuffled:
         items = {column: part[::-1] for column, part in items.items()}
@@ -111,7 +124,7 @@ def rating(root: Path, name: str, values: Sequence[float], gold: Sequence[float]
 
 
 def trajectory(
-    root: Path, name: str, ages: Sequence[float | None], gold: Sequence[float], revisions: Sequence[str]
+    root: Path, name: str, ages: Sequence[float | None], gold: Sequence[float], revisions: Sequence[str], **of: Any
 ) -> TaskResult:
     """Age of acquisition over several checkpoints; None for a word without an age."""
     card = get_task("aoa").card
@@ -124,29 +137,46 @@ def trajectory(
         "reason": ["model: flat" if age is None else "" for age in ages],
     }
     seen = [CheckpointRef(revision=r, words_seen=i + 1, digest=r, weights=None) for i, r in enumerate(revisions)]
-    return store(root, model_info(name, "chck_*"), card, [headline], items, checkpoints=tuple(seen))
+    return store(root, model_info(name, "chck_*", **of), card, [headline], items, checkpoints=tuple(seen))
 
 
-def reading(root: Path, name: str, gains: Mapping[str, Sequence[float]], sentences: Sequence[str], **changes: Any) -> TaskResult:
+def reading(
+    root: Path, name: str, gains: Mapping[str, Sequence[float]], sentences: Sequence[str], *,
+    of: Mapping[str, Any] | None = None, notes: Sequence[str | None] = (None, None), headlines: int = 2, **changes: Any,
+) -> TaskResult:  # fmt: skip
     """Reading from each measure's gain in log-likelihood, word by word, over a baseline of -2."""
     card, n = get_task("reading").card, len(sentences)
-    items: dict[str, Sequence[Any]] = {"item_id": [f"word-{i}" for i in range(n)], "cluster": sentences}
+    own = list(np.random.default_rng(list(name.encode())).random(n))  # no two models give the same surprisal
+    items: dict[str, Sequence[Any]] = {"item_id": [f"word-{i}" for i in range(n)], "cluster": sentences, "surprisal": own}
     if changes.get("protocol", "robust") == "robust":
         items |= {f"ll_base_{measure}": [-2.0] * n for measure in MEASURES}
         items |= {f"ll_full_{measure}": [-2.0 + gain for gain in gains[measure]] for measure in MEASURES}
-    headlines = [score(v, n, metric="partial_r2", subset=s) for v, s in ((2.0, "eye_tracking"), (1.0, "self_paced"))]
-    return store(root, model_info(name), card, headlines, items, headlines=2, **changes)
+    values = ((2.0, "eye_tracking"), (1.0, "self_paced"))
+    scores = [score(v, n, metric="partial_r2", subset=s, note=note) for (v, s), note in zip(values, notes, strict=True)]
+    return store(root, model_info(name, **(of or {})), card, scores, items, headlines=headlines, **changes)
+
+
+def accuracy(labels: Sequence[int], gold: Sequence[int]) -> float:
+    """In percent."""
+    return 100 * fmean(x == y for x, y in zip(labels, gold, strict=True))
+
+
+def f1(labels: Sequence[int], gold: Sequence[int]) -> float:
+    """In percent, of label 1."""
+    return 200 * sum(x and y for x, y in zip(labels, gold, strict=True)) / (sum(labels) + sum(gold))
 
 
 def fitted(
-    root: Path, name: str, predictions: Mapping[int, Sequence[int]], gold: Sequence[int], *, task: str = "rte", value: float,
-    hyper: str = "h", of: Mapping[str, Any] | None = None, **changes: Any,
+    root: Path, name: str, predictions: Mapping[int, Sequence[int]], gold: Sequence[int], *, task: str = "rte",
+    hyper: str = "h", note: str | None = None, of: Mapping[str, Any] | None = None, **changes: Any,
 ) -> TaskResult:  # fmt: skip
-    """A fine-tuned task from each seed's predictions; its value is said."""
+    """A fine-tuned task from each seed's predictions of labels 0 and 1."""
     card, ids = get_task(task).card, [f"{task}_{i}" for i in range(len(gold))]
+    measured = {"accuracy": accuracy, "f1": f1}[card.metric]
+    values = {seed: measured(labels, gold) for seed, labels in predictions.items()}
     fits = tuple(
         SeedFit(
-            seed=seed, value=value, constant=False, best_epoch=1, losses=(1.0,), selection=(1.0,), updates=1, truncated=0,
+            seed=seed, value=values[seed], constant=False, best_epoch=1, losses=(1.0,), selection=(1.0,), updates=1, truncated=0,
             batch_size=1, accumulation=1, seconds=1.0,
         )
         for seed in predictions
@@ -154,7 +184,7 @@ def fitted(
     fit = FitInfo(fits=fits, hyper={}, hyper_digest=hyper, train_labels=(1, 1), reported_labels=(1, 1))
     by_item = [list(labels) for labels in zip(*predictions.values(), strict=True)]
     items = {"item_id": ids, "cluster": ids, "gold": gold, "predictions": by_item, "value": [0.0] * len(gold)}
-    headline = score(value, len(gold), metric=card.metric, estimator="micro")
+    headline = score(fmean(values.values()), len(gold), metric=card.metric, estimator="micro", note=note)
     return store(root, model_info(name, **(of or {})), card, [headline], items, fit=fit, **changes)
 
 

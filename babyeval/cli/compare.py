@@ -76,6 +76,9 @@ def compare(
         sys.stdout.write(latex_table(report))
     else:
         _print(report)
+    if json or csv:  # a LaTeX table has them as comments
+        for line in report.choices:
+            print(line, file=sys.stderr)
     if json or csv or latex:
         for line in report.warnings:
             print(f"Note: {line}.", file=sys.stderr)
@@ -151,7 +154,7 @@ def _table(rows: Sequence[ComparisonRow], wide: bool) -> tuple[list[str], list[t
             "p": p_value(row.p),
             "p perm.": p_value(row.p_permutation),
             "p adj.": p_value(row.p_adjusted),
-            "units": f"{row.clusters:,} {row.unit}",
+            "units": row.replications,
             "+ / - / =": "-" if row.wins is None else f"{row.wins} / {row.losses} / {row.ties}",
         }
         for column, cell in line.items():

@@ -7,30 +7,27 @@ from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
-from babyeval.comparison.conditions import (
-    Contrast,
-    compare_contrast,
-    compare_pair_of_conditions,
-    conditions_of,
-    planned_contrasts,
-    require_seeds,
-)
-from babyeval.comparison.pairs import compare_pair
-from babyeval.comparison.report import CORRECTIONS, LEVELS, SMALL, CompareReport, ComparisonRow, Correction, Level, Measured
-from babyeval.comparison.select import Choice, Side, choose, read_records, require_comparable, sides_of
-from babyeval.comparison.sentences import paragraph, row_sentence
-from babyeval.errors import UsageError
+from babyeval.comparison.alike import require_comparable, way_of_scoring
+from babyeval.comparison.around import choices, gaps, identical, out_of_reach
+from babyeval.comparison.conditions import compare_contrast, compare_pair_of_conditions
+from babyeval.comparison.contrasts import Contrast, planned_contrasts
+from babyeval.comparison.pairs import compare_pair, together
+from babyeval.comparison.report import CORRECTIONS, LEVELS, CompareReport, ComparisonRow, Correction, Level, Measured
+from babyeval.comparison.select import Choice, Side, choose, read_records, sides_of
+from babyeval.comparison.sentences import listed, paragraph, row_sentence
+from babyeval.comparison.trained import conditions_of, require_replications, require_seeds
+from babyeval.errors import MissingError, UsageError
 from babyeval.models.naming import counted
-from babyeval.models.revisions import equal_weights
 from babyeval.records import TaskResult
 from babyeval.store import ResultStore
 
 
 class _Pair(NamedTuple):
-    """Two names that are compared, and what was measured on each task."""
+    """Two names that are compared, whom they stand for, and what was measured on each task."""
 
     a: str
     b: str
+    sides: tuple[Sequence[Side], Sequence[Side]]
     measured: Mapping[str, Sequence[Measured]]
     contrast: str | None = None
 
@@ -76,7 +73,7 @@ def compare(
 
     Raises:
         UsageError: A name or option is wrong, or what would be compared was not measured alike.
-        MissingError: The folder is empty, or there is nothing in common.
+        MissingError: The folder is empty, there is nothing in common, or one that is named has no record to compare.
 
     Example:
         >>> report = compare("results", "tiny-llama", "tiny-bert", tasks="blimp")  # doctest: +SKIP
@@ -88,34 +85,38 @@ def compare(
     named = names if by is None else ()
     stored = read_records(store, (*named, *((baseline,) if baseline and named else ())))
     given = (*names, baseline) if baseline and names and baseline not in names else names
-    conditions: dict[str, list[Side]] = {}
-    if by is None:
-        sides = sides_of(stored.results, given, revision)
-    else:
-        conditions = conditions_of(stored.results, given, revision)
-        sides = [side for part in conditions.values() for side in part]
-        if level == "seeds":
-            require_seeds(conditions)
+    conditions = conditions_of(stored.results, given, revision) if by else {}
+    groups = conditions or {side.label: [side] for side in sides_of(stored.results, given, revision)}
+    sides = [side for part in groups.values() for side in part]
+    if level == "seeds":
+        require_seeds(conditions)
     words = tasks if isinstance(tasks, str) else ",".join(tasks)
     choice = choose(stored.results, sides, tasks=words, protocol=protocol, split=split, backend=backend)
     require_comparable(choice)
-    labels = list(conditions) if by else [side.label for side in sides]
-    pairs = _pairs(labels, baseline)
+    require_replications(choice, conditions)
+    left_out = [*choice.left_out, *gaps(choice, groups, stored.results, named=bool(given))]
+    pairs = _pairs(list(groups), baseline)
     if by is None:
-        of = {side.label: side for side in sides}
-        made = [_compare_models(store, choice, of[a], of[b], level) for a, b in pairs]
+        made = [_compare_models(store, choice, groups[a][0], groups[b][0], level) for a, b in pairs]
         planned: list[_Pair] = []
     else:
-        made = [_compare_conditions(choice, a, b, conditions, level) for a, b in pairs]
-        planned = [_planned(choice, one, conditions) for one in planned_contrasts(list(conditions), contrasts)]
+        asked = planned_contrasts(list(conditions), contrasts)
+        once = {one.pair for one in asked}  # a hypothesis belongs to one family
+        made = [_compare_conditions(choice, a, b, conditions, level) for a, b in pairs if frozenset((a, b)) not in once]
+        planned = [_planned(choice, one, conditions, level) for one in asked]
     rows = [*_family(made, choice, correction), *_family(planned, choice, correction)]
-    warnings = [*stored.damaged, *_identical(choice), *choice.left_out, *_out_of_reach(rows)]
+    if not rows:
+        raise MissingError(
+            "Nothing can be compared: no two of them have a task in common.", where="; ".join(left_out),
+            hint="'babyeval results list' shows what there is; evaluate them on the same tasks, split and protocol.",
+        )  # fmt: skip
+    warnings = [*stored.damaged, *identical(choice), *left_out, *out_of_reach(rows)]
     z = None
     if by is not None:
         from babyeval.comparison.zscores import condition_z_scores
 
         z = condition_z_scores(choice, conditions, baseline)
-    return CompareReport(tuple(rows), tuple(_paragraphs(rows)), tuple(_choices(choice, sides, conditions)), tuple(warnings), z)
+    return CompareReport(tuple(rows), tuple(_paragraphs(rows)), tuple(choices(choice, sides, conditions)), tuple(warnings), z)
 
 
 def _checked(by: str | None, level: str | None, correction: str, contrasts: Sequence[str]) -> str | None:
@@ -150,7 +151,8 @@ def _pairs(labels: Sequence[str], baseline: str | None) -> list[tuple[str, str]]
 
 def _compare_models(store: ResultStore, choice: Choice, a: Side, b: Side, level: Level | None) -> _Pair:
     there = {task: records for task, records in choice.records.items() if a in records and b in records}
-    return _Pair(a.label, b.label, {task: compare_pair(store, r[a], r[b], level) for task, r in there.items()})
+    measured = {task: compare_pair(store, r[a], r[b], level) for task, r in there.items()}
+    return _Pair(a.label, b.label, ([a], [b]), measured)
 
 
 def _compare_conditions(choice: Choice, a: str, b: str, conditions: Mapping[str, Sequence[Side]], level: Level | None) -> _Pair:
@@ -159,12 +161,18 @@ def _compare_conditions(choice: Choice, a: str, b: str, conditions: Mapping[str,
         for task, records in choice.records.items()
         if all(any(side in records for side in conditions[name]) for name in (a, b))
     }
-    return _Pair(a, b, measured)
+    return _Pair(a, b, (conditions[a], conditions[b]), measured)
 
 
-def _planned(choice: Choice, one: Contrast, conditions: Mapping[str, Sequence[Side]]) -> _Pair:
-    measured = {task: compare_contrast(choice, task, one, conditions) for task in choice.records}
-    return _Pair(", ".join(one.plus), ", ".join(one.minus), measured, one.name)
+def _planned(choice: Choice, one: Contrast, conditions: Mapping[str, Sequence[Side]], level: Level | None) -> _Pair:
+    sides = tuple([side for name in part for side in conditions[name]] for part in (one.plus, one.minus))
+    measured = {
+        task: compare_contrast(choice, task, one, conditions, level)
+        for task, records in choice.records.items()
+        if any(side in records for part in sides for side in part)
+    }
+    a, b = (part[0] if len(part) == 1 else f"the mean of {listed(part)}" for part in (one.plus, one.minus))
+    return _Pair(a, b, (sides[0], sides[1]), measured, one.name)
 
 
 def _family(pairs: Sequence[_Pair], choice: Choice, correction: Correction) -> list[ComparisonRow]:
@@ -182,46 +190,57 @@ def _family(pairs: Sequence[_Pair], choice: Choice, correction: Correction) -> l
         # A unit keeps its sign across pairs: what b and c have in common against a is what correlates the tests.
         keyed = {str(i): {f"{rows[i].task}: {unit}": v for unit, v in units.items()} for i, units in enumerate(flips) if units}
         found = max_t(keyed)
-        rows = [
-            row.model_copy(update={"p_permutation": found[str(i)][0]}) if str(i) in found else row for i, row in enumerate(rows)
-        ]
+        rows = [_flipped(row, found[str(i)][0]) if str(i) in found else row for i, row in enumerate(rows)]
         adjusted = [found.get(str(i), (None, None))[1] for i in range(len(rows))]
     else:
         adjusted = adjust([row.p for row in rows], correction)
-    count = sum(p is not None for p in adjusted)
-    family = _family_name(count, pairs, [row for row, p in zip(rows, adjusted, strict=True) if p is not None])
+    family = _family_name([row for row, p in zip(rows, adjusted, strict=True) if p is not None])
     finished = []
     for row, p in zip(rows, adjusted, strict=True):
         lost = row.p is not None and p is None
-        note = "; ".join(filter(None, (row.note, "not in the family: it has no signs to flip" if lost else None))) or None
+        note = together(row.note, "not in the family: it has no signs to flip" if lost else None)
         whole = row.model_copy(update={"p_adjusted": p, "family": family if p is not None else "", "note": note})
         finished.append(whole.model_copy(update={"sentence": row_sentence(whole)}))
     return finished
 
 
-def _family_name(count: int, pairs: Sequence[_Pair], rows: Sequence[ComparisonRow]) -> str:
-    tasks = counted(len({row.label for row in rows}), "task") if rows else "no tasks"
-    what = "planned contrast" if any(pair.contrast for pair in pairs) else "pair"
-    return f"{counted(count, 'test')} ({tasks.replace('task', 'score')} x {counted(len(pairs), what)})"
+def _flipped(row: ComparisonRow, p: float | None) -> ComparisonRow:
+    """The row with the p-value that max-T adjusts, so that both are of one test."""
+    test = f"sign flips (interval: {row.test})"
+    return row.model_copy(update={"p": p, "p_permutation": p, "test": test})
+
+
+def _family_name(rows: Sequence[ComparisonRow]) -> str:
+    """How many tests there are, and of what."""
+    scores, pairs = len({row.label for row in rows}), len({(row.contrast, row.a, row.b) for row in rows})
+    whole = "" if scores * pairs == len(rows) else ", as far as there is a test"
+    what = "planned contrast" if any(row.contrast for row in rows) else "pair"
+    return f"{counted(len(rows), 'test')} ({counted(scores, 'score')} x {counted(pairs, what)}{whole})"
 
 
 def _row(pair: _Pair, records: Mapping[Side, TaskResult], measured: Measured, correction: Correction) -> ComparisonRow:
-    mine = [
-        result
-        for side, result in records.items()
-        if pair.contrast or side.label in (pair.a, pair.b) or side.condition in (pair.a, pair.b)
-    ]
+    first, second = ([records[side] for side in part if side in records] for part in pair.sides)
+    mine = [*first, *second]
     card, found = mine[0].task, measured.found
     wins, losses, ties = measured.counts or (None, None, None)
+    arms = measured.arms or (None, None)
     return ComparisonRow(
         a=pair.a, b=pair.b, task=card.name, subset=measured.subset, metric=measured.metric, contrast=pair.contrast,
-        unit_of_value=measured.unit_of_value, value_a=measured.values[0], value_b=measured.values[1],
-        higher_is_better=card.higher_is_better, difference=found.difference, ci_low=found.low, ci_high=found.high,
+        unit_of_value=measured.unit_of_value, revision_a=_joined(r.model.revision for r in first),
+        revision_b=_joined(r.model.revision for r in second), seeds_a=arms[0], seeds_b=arms[1],
+        value_a=measured.values[0], value_b=measured.values[1], higher_is_better=card.higher_is_better,
+        difference=found.difference, se=found.se, freedom=found.freedom, ci_low=found.low, ci_high=found.high,
         ci_level=found.level, p=found.p, correction=correction, test=found.test, unit=found.unit, clusters=found.clusters,
         n=found.n, mde=found.mde, p_permutation=found.p_permutation, smallest_p=found.smallest_p, wins=wins, losses=losses,
         ties=ties, claim=measured.claim, protocol=mine[0].protocol, split=_joined(r.split for r in mine),
-        backend=_joined(r.backend for r in mine), note="; ".join(filter(None, (measured.note, found.note))) or None,
+        backend=_joined(r.backend for r in mine), note=together(measured.note, found.note, _ways(pair, first, second)),
     )  # fmt: skip
+
+
+def _ways(pair: _Pair, first: Sequence[TaskResult], second: Sequence[TaskResult]) -> str | None:
+    """Says so if both sides were scored in different ways, which may be what differs."""
+    a, b = (_joined(map(way_of_scoring, part)) for part in (first, second))
+    return f"scored in different ways: {pair.a} as {a}, {pair.b} as {b}" if a and b and a != b else None
 
 
 def _joined(words: Iterable[str]) -> str:
@@ -234,46 +253,3 @@ def _paragraphs(rows: Sequence[ComparisonRow]) -> list[str]:
     for row in rows:
         groups.setdefault((row.contrast, row.a, row.b), []).append(row)
     return [paragraph(part) for part in groups.values()]
-
-
-def _identical(choice: Choice) -> list[str]:
-    """Models that are one and the same: their difference is 0 by nature, and as seeds they are no replications (D36)."""
-    weights: dict[str, str | None] = {}
-    for records in choice.records.values():
-        for side, result in records.items():
-            if not result.checkpoints:
-                weights[side.label] = result.model.weights or result.model.digest
-    return [f"{' and '.join(group)} have the same weights" for group in equal_weights(weights.items())]
-
-
-def _out_of_reach(rows: Sequence[ComparisonRow]) -> list[str]:
-    """Says so if the exact permutation of so few seeds could confirm nothing once p-values are adjusted."""
-    exact = [row.smallest_p for row in rows if row.unit == "seeds" and row.smallest_p is not None and not row.contrast]
-    if not exact or len(exact) * min(exact) <= SMALL:
-        return []
-    return [
-        f"the exact permutation of so few seeds gives no p below {min(exact):.2g}, which {counted(len(exact), 'test')} adjusted "
-        f"together by Holm's rule cannot bring below {SMALL:g}: significance here rests on Welch's t and its normality"
-    ]
-
-
-def _choices(choice: Choice, sides: Sequence[Side], conditions: Mapping[str, Sequence[Side]]) -> list[str]:
-    """What was compared, in lines."""
-    splits: dict[str, list[str]] = {}
-    backends: dict[str, dict[str, None]] = {}
-    for task, records in choice.records.items():
-        splits.setdefault(next(iter(records.values())).split, []).append(task)
-        for side, result in records.items():
-            backends.setdefault(side.label, {})[result.backend] = None
-    told = [split if len(splits) == 1 else f"{split} ({', '.join(names)})" for split, names in splits.items()]
-    lines = [f"Protocol: {choice.protocol}. Split: {'; '.join(told)}."]
-    kinds = {label: ", ".join(names) for label, names in backends.items()}
-    same = len(set(kinds.values())) == 1
-    scored = next(iter(kinds.values())) if same else "; ".join(f"{label}: {kind}" for label, kind in kinds.items())
-    lines.append(f"Scored as {scored}.")
-    if revisions := [f"{side.name}: {side.revision}" for side in sides if side.revision != "main"]:
-        lines.append(f"Revisions: {'; '.join(revisions)}.")
-    for name, part in conditions.items():
-        shown = ", ".join(str(side.seed) if side.seed is not None else side.label for side in part)
-        lines.append(f"{name}: {counted(len(part), 'training seed')} ({shown}).")
-    return lines

@@ -1,16 +1,18 @@
-"""Training conditions compared: seeds are the unit, and one seed supports no claim about a condition."""
+"""The tests of training conditions: seeds are the unit, and what their number or origin cannot carry is not claimed."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import factorial, prod
+from statistics import fmean
 from typing import TYPE_CHECKING
 
-from babyeval.comparison.pairs import own_headlines
+from babyeval.comparison.contrasts import Contrast
+from babyeval.comparison.pairs import NO_LEVEL, caveats, few_subsets, own_headlines, together
 from babyeval.comparison.report import Level, Measured
-from babyeval.comparison.select import MOST, Choice, Side, by_name, find_side
-from babyeval.errors import UsageError
+from babyeval.comparison.select import Choice, Side
+from babyeval.comparison.sentences import number
 from babyeval.models.naming import counted
 from babyeval.records import Score, TaskResult
 from babyeval.stats.types import Comparison
@@ -18,143 +20,59 @@ from babyeval.stats.types import Comparison
 if TYPE_CHECKING:
     import pandas as pd
 
-_TRAINED = "training in these ways with other seeds, on these exact items"
-_TRAINED_SUBSETS = "training in these ways with other seeds, on subsets like these"
+_ITEMS, _SUBSETS = "on these exact items", "on subsets like these"
+_TRAINED = "training in these ways with other seeds"
 _ONE_SEED = "these checkpoints alone: one training seed shows no condition"
-_AGAINST = re.compile(r"\s+against\s+")
 
 
 @dataclass(frozen=True, slots=True)
-class Contrast:
-    """A planned comparison of means of conditions.
+class Sample:
+    """What a condition has of independent values.
 
     Attributes:
-        name: How it is called.
-        plus: Conditions whose mean comes first.
-        minus: Those whose mean is taken off.
+        runs: The values of each replication's checkpoints.
+        unit_of: The replication to which each checkpoint belongs: itself, or the parent that it shares with others.
+        one_parent: All checkpoints go on from one: their seeds show the noise of what followed, and nothing of the parent's.
     """
 
-    name: str
-    plus: tuple[str, ...]
-    minus: tuple[str, ...]
+    runs: Mapping[str, list[float]]
+    unit_of: Mapping[Side, str]
+    one_parent: bool
 
     @property
-    def weights(self) -> dict[str, float]:
-        """Each condition's weight."""
-        return {**{c: 1 / len(self.plus) for c in self.plus}, **{c: -1 / len(self.minus) for c in self.minus}}
+    def values(self) -> list[float]:
+        """One per replication."""
+        return [fmean(values) for values in self.runs.values()]
 
 
-# The questions of CLASS-IT: does the order of instruction data matter, and does an order beat one mixture?
-PLANNED = (
-    Contrast("sequential against merged", ("it_switch_wiki", "it_wiki_switch"), ("it_merged",)),
-    Contrast("order", ("it_switch_wiki",), ("it_wiki_switch",)),
-)
+def sample_of(choice: Choice, task: str, scores: Mapping[Side, Score]) -> Sample:
+    """The independent values of a condition.
 
-
-def parse_contrast(text: str, there: Sequence[str]) -> Contrast:
-    """Reads ``a,b against c``.
-
-    Raises:
-        UsageError: It has another form, or names a condition that is not compared.
-
-    Example:
-        >>> parse_contrast("a,b against c", ["a", "b", "c"]).weights
-        {'a': 0.5, 'b': 0.5, 'c': -1.0}
-    """
-    sides = [tuple(part.strip() for part in side.split(",")) for side in _AGAINST.split(text.strip())]
-    named = [name for side in sides for name in side]
-    if len(sides) != 2 or not all(named) or len(set(named)) < len(named):
-        raise UsageError(f"'{text}' is no contrast.", hint="Write conditions once each: --contrast 'a,b against c'.")
-    for name in named:
-        if name not in there:
-            raise UsageError(
-                f"The contrast '{text}' names the condition '{name}', which is not compared.",
-                where=f"compared are {', '.join(there)}", hint="Name that one too, or leave it out of the contrast.",
-            )  # fmt: skip
-    return Contrast(text.strip(), *sides)
-
-
-def planned_contrasts(there: Sequence[str], texts: Sequence[str]) -> list[Contrast]:
-    """The contrasts that are asked for, else those of CLASS-IT as far as its conditions are compared."""
-    if texts:
-        return [parse_contrast(text, there) for text in texts]
-    return [contrast for contrast in PLANNED if set(contrast.weights) <= set(there)]
-
-
-def conditions_of(results: Sequence[TaskResult], names: Sequence[str], revision: str | None) -> dict[str, list[Side]]:
-    """The checkpoints of each condition, one per training seed.
+    Checkpoints that were trained on from one parent are no replications of its training: they are averaged, and parents are
+    the unit. Of a single parent, its descendants are, and the claim is conditional on it (statistics.md, section 5).
 
     Args:
-        results: All records.
-        names: Conditions; none: all of them.
-        revision: Which revision of each model counts.
-
-    Raises:
-        UsageError: A condition does not exist (those that do are listed), there are fewer than two or too many, or two
-            models claim one seed.
+        choice: The records.
+        task: The task.
+        scores: The headlines of the condition's checkpoints.
     """
-    known: dict[str, list[str]] = {}
-    for result in results:
-        if result.model.condition is not None:
-            models = known.setdefault(result.model.condition, [])
-            if result.model.name not in models:
-                models.append(result.model.name)
-    if not known:
-        raise UsageError(
-            "No record says in which condition its model was trained.",
-            hint="Say it when you evaluate: babyeval run --condition NAME --train-seed K; checkpoints of our trainers know it.",
-        )
-    listing = ", ".join(f"{name} ({counted(len(models), 'model')})" for name, models in sorted(known.items()))
-    for name in names:
-        if name not in known:
-            raise UsageError(
-                f"There is no condition '{name}' in the results.", where=f"there is {listing}", hint="Name one of these."
-            )
-    chosen = list(dict.fromkeys(names)) or sorted(known)
-    if len(chosen) < 2 or (not names and len(chosen) > MOST):
-        many = len(chosen) > MOST
-        raise UsageError(
-            f"There are {len(chosen)} conditions, too many to compare all pairs." if many else "A comparison takes two conditions.",
-            where=f"there is {listing}", hint="Name them: babyeval compare --by condition A B.",
-        )  # fmt: skip
-    return {name: _seeds_of(results, name, known[name], revision) for name in chosen}
-
-
-def _seeds_of(results: Sequence[TaskResult], condition: str, models: Sequence[str], revision: str | None) -> list[Side]:
-    mine = [result for result in results if result.model.condition == condition]
-    sides = [find_side(by_name(mine), name, revision) for name in models]
-    by_seed: dict[int, Side] = {}
-    for side in sides:
-        if side.seed is not None and side.seed in by_seed:
-            raise UsageError(
-                f"Two models of the condition '{condition}' have the training seed {side.seed}.",
-                where=f"{by_seed[side.seed].name} and {side.name}",
-                hint="Is one a copy? Else evaluate it again under its own --train-seed.",
-            )
-        if side.seed is not None:
-            by_seed[side.seed] = side
-    return sorted(sides, key=lambda side: (side.seed is None, side.seed or 0, side.name))
-
-
-def require_seeds(conditions: Mapping[str, Sequence[Side]]) -> None:
-    """Refuses a claim about conditions that one training seed cannot support.
-
-    Raises:
-        UsageError: A condition has fewer than two seeds.
-    """
-    few = [name for name, sides in conditions.items() if len(sides) < 2]
-    if few:
-        raise UsageError(
-            "No test supports a claim about a condition that was trained with one seed.",
-            where=", ".join(f"{name}: 1 seed" for name in few),
-            hint="Train it with other seeds, or compare the checkpoints as such: leave out --level seeds and --by condition.",
-        )
+    parents = {side: choice.records[task][side].model.parent_digest for side in scores}
+    one_parent = len(scores) > 1 and len(set(parents.values())) == 1 and None not in parents.values()
+    unit_of = {side: side.label if one_parent or parent is None else parent for side, parent in parents.items()}
+    units: dict[str, list[float]] = {}
+    for side, score in scores.items():
+        if score.value is not None:
+            units.setdefault(unit_of[side], []).append(score.value)
+    return Sample(units, unit_of, one_parent)
 
 
 def headline_keys(choice: Choice, task: str) -> list[Score]:
-    """The headlines of a task, as far as all records have them."""
-    first, *others = (own_headlines(result) for result in choice.records[task].values())
-    return [score for score in first if all(any(score.subset == other.subset for other in part) for part in others)]
+    """One score for each headline of a task that any record has."""
+    found: dict[str, Score] = {}
+    for result in choice.records[task].values():
+        for score in own_headlines(result):
+            found.setdefault(score.subset, score)
+    return list(found.values())
 
 
 def values_of(choice: Choice, task: str, subset: str, sides: Sequence[Side]) -> dict[Side, Score]:
@@ -176,65 +94,160 @@ def compare_pair_of_conditions(
 
 
 def _measured(choice: Choice, task: str, headline: Score, a: Sequence[Side], b: Sequence[Side], level: Level | None) -> Measured:
-    from babyeval.stats.conditions import compare_conditions, mixed_model
+    from babyeval.stats.conditions import compare_conditions
 
-    sides = [values_of(choice, task, headline.subset, part) for part in (a, b)]
-    values = [[score.value for score in part.values() if score.value is not None] for part in sides]
-    means = tuple(sum(part) / len(part) if part else None for part in values)
-    claim = _TRAINED if min(map(len, values)) > 1 else _ONE_SEED
-    notes = _absent(sides, (a, b))
-    if not all(values):
-        found = Comparison(None, None, None, None, None, "none", "seeds", headline.n, sum(map(len, values)), note="no value")
+    scores = [values_of(choice, task, headline.subset, part) for part in (a, b)]
+    samples = [sample_of(choice, task, part) for part in scores]
+    first, second = (sample.values for sample in samples)
+    notes = _remarks(choice, task, headline.subset, [*a, *b], scores, samples)
+    claim = _claim(scores, samples, _ITEMS)
+    if not first or not second:
+        found = _without_value(headline, len(first) + len(second))
     else:
-        found = compare_conditions(values[0], values[1], n=headline.n)
+        found = compare_conditions(first, second, n=headline.n)
         if level == "subsets":
-            cells = _cells(choice, task, (a, b))
+            cells = _cells(choice, task, dict(zip("ab", samples, strict=True)))
             if cells is None:
-                notes.append("the task has no subsets")
+                notes.append(NO_LEVEL)
             else:
-                found, claim = mixed_model(cells, n=headline.n), _TRAINED_SUBSETS
-    return Measured(
-        headline.subset, headline.metric, headline.unit, (means[0], means[1]), found, claim, note="; ".join(notes) or None
-    )
+                found, few = _widened(found, cells, headline.n)
+                notes += few
+                claim = _claim(scores, samples, _SUBSETS) if found.p is not None else claim
+    arms = (len(first), len(second))
+    found = _with_reach(found, dict(enumerate((1.0, -1.0))), dict(enumerate(arms)))
+    means = (fmean(first) if first else None, fmean(second) if second else None)
+    return Measured(headline.subset, headline.metric, headline.unit, means, found, claim, arms=arms, note=together(*notes))
 
 
-def _absent(sides: Sequence[Mapping[Side, Score]], all_: Sequence[Sequence[Side]]) -> list[str]:
-    lacking = [side.label for part, every in zip(sides, all_, strict=True) for side in every if side not in part]
-    return [f"without {', '.join(lacking)}, which have no value"] if lacking else []
+def _without_value(headline: Score, count: int) -> Comparison:
+    return Comparison(None, None, None, None, None, "none", "seeds", headline.n, count, note="a condition has no value")
 
 
-def _cells(choice: Choice, task: str, sides: Sequence[Sequence[Side]]) -> pd.DataFrame | None:
-    """The mean of each seed on each subset; None where the task has no subsets."""
+def _claim(scores: Sequence[Mapping[Side, Score]], samples: Sequence[Sample], where: str) -> str:
+    """What so many seeds, from such parents, can speak of."""
+    if min(len(sample.values) for sample in samples) < 2:
+        return _ONE_SEED
+    bound = [next(iter(part)).condition or "a condition" for part, s in zip(scores, samples, strict=True) if s.one_parent]
+    return f"{_TRAINED}, {where}" + (f", conditional on the parent checkpoint of {' and of '.join(bound)}" if bound else "")
+
+
+def _remarks(
+    choice: Choice, task: str, subset: str, sides: Sequence[Side], scores: Sequence[Mapping[Side, Score]], samples: Sequence[Sample]
+) -> list[str]:  # fmt: skip
+    """What is missing, how seeds are nested, and what the checkpoints' own headlines say."""
+    there = choice.records[task]
+    lacking = [side.label for side in sides if not any(side in part for part in scores)]
+    notes = [f"without {', '.join(lacking)}, which have no value"] if lacking else []
+    for part, sample in zip(scores, samples, strict=True):
+        name, runs, parents = next((side.condition for side in part), None), len(part), len(sample.values)
+        if sample.one_parent:
+            notes.append(f"all {runs} models of {name} go on from one checkpoint: only the noise of what followed is visible")
+        elif parents < runs:
+            nested = f"{name}: {runs} models from {counted(parents, 'checkpoint')}, averaged within each, which is the unit"
+            notes.append(nested + _spread(sample, choice.records[task], subset))
+    used = {side.label: there[side] for part in scores for side in part}
+    if len({result.fit.hyper_digest for result in used.values() if result.fit is not None}) > 1:
+        notes.append("they were fine-tuned with different hyper-parameters")
+    return [*notes, *caveats(used, subset)]
+
+
+def _spread(sample: Sample, records: Mapping[Side, TaskResult], subset: str) -> str:
+    """How much parents differ, and how much the models that go on from one of them."""
+    from babyeval.stats.conditions import seed_variance
+
+    found = seed_variance(sample.runs)
+    if found.pretraining is None or found.finetuning is None:
+        return ""
+    unit = next(score.unit for r in records.values() for score in own_headlines(r) if score.subset == subset)
+    between, within = (number(variance**0.5, unit) for variance in (found.pretraining, found.finetuning))
+    return f" (standard deviation between checkpoints {between}, between models of one {within})"
+
+
+def _widened(plain: Comparison, cells: pd.DataFrame, n: int) -> tuple[Comparison, list[str]]:
+    """The mixed model's test, and what is to be said of few subsets; the seeds' permutation can give no less than before."""
+    from babyeval.stats.conditions import mixed_model
+
+    found = mixed_model(cells, n=n)
+    few = few_subsets(cells["subset"].nunique())
+    return replace(found, smallest_p=plain.smallest_p), [few] if few else []
+
+
+def _cells(choice: Choice, task: str, samples: Mapping[str, Sample]) -> pd.DataFrame | None:
+    """The mean of each replication on each subset; None where the task has no subsets."""
     import pandas as pd
 
     rows = []
-    for condition, part in zip("ab", sides, strict=True):
-        for side in part:
-            result = choice.records[task].get(side)
-            for score in result.scores if result is not None else ():
-                if (
-                    result is not None
-                    and result.task.strata
-                    and (score.group, score.metric) == (result.task.strata, result.task.metric)
-                ):
-                    rows.append({"condition": condition, "seed": side.label, "subset": score.subset, "value": score.value})
+    for condition, sample in samples.items():
+        for side, unit in sample.unit_of.items():
+            result = choice.records[task][side]
+            own = (result.task.strata, result.task.metric) if result.task.strata else None
+            for score in result.scores:
+                if (score.group, score.metric) == own:
+                    rows.append({"condition": condition, "seed": unit, "subset": score.subset, "value": score.value})
     frame = pd.DataFrame(rows, columns=["condition", "seed", "subset", "value"])
-    return frame if frame["subset"].nunique() > 1 else None
+    if frame["subset"].nunique() < 2:
+        return None
+    # A checkpoint without a subset leaves its replication without it: pandas would average the others.
+    means = frame.groupby(["condition", "seed", "subset"], sort=False)["value"].agg(lambda values: values.mean(skipna=False))
+    return means.reset_index()
 
 
-def compare_contrast(choice: Choice, task: str, contrast: Contrast, conditions: Mapping[str, Sequence[Side]]) -> list[Measured]:
-    """A planned contrast on a task, headline by headline."""
+def least_p(weights: Mapping[int, float], sizes: Mapping[int, int]) -> float:
+    """The least two-sided p-value that an exchange of seeds could give.
+
+    Two over the number of arrangements that give different sums: seeds of the same weight may change places.
+
+    Args:
+        weights: Each group's weight in the difference.
+        sizes: Each group's number of seeds.
+
+    Example:
+        >>> least_p({0: 1.0, 1: -1.0}, {0: 3, 1: 3}), least_p({0: 0.5, 1: 0.5, 2: -1.0}, {0: 2, 1: 2, 2: 2})
+        (0.1, 0.13333333333333333)
+    """
+    classes: dict[float, int] = {}
+    for key, weight in weights.items():
+        share = round(weight / sizes[key], 12)
+        classes[share] = classes.get(share, 0) + sizes[key]
+    return min(1.0, 2 * prod(map(factorial, classes.values())) / factorial(sum(classes.values())))
+
+
+def _with_reach(found: Comparison, weights: Mapping[int, float], sizes: Mapping[int, int]) -> Comparison:
+    """The same with the least p of a permutation, which is a matter of the numbers of seeds alone."""
+    if found.p is None or found.smallest_p is not None or min(sizes.values()) < 1:
+        return found
+    return replace(found, smallest_p=least_p(weights, sizes))
+
+
+def compare_contrast(
+    choice: Choice, task: str, contrast: Contrast, conditions: Mapping[str, Sequence[Side]], level: Level | None = None
+) -> list[Measured]:
+    """A planned contrast on a task, headline by headline; of two conditions it is their pair."""
     from babyeval.stats.designs import contrast as tested
 
-    measured = []
+    if contrast.pair:
+        return compare_pair_of_conditions(choice, task, conditions[contrast.plus[0]], conditions[contrast.minus[0]], level)
+    names, measured = list(contrast.weights), []
     for headline in headline_keys(choice, task):
-        scores = {name: values_of(choice, task, headline.subset, conditions[name]) for name in contrast.weights}
-        groups = {name: [score.value for score in part.values() if score.value is not None] for name, part in scores.items()}
-        if not all(groups.values()):
-            continue
-        found = tested(groups, contrast.weights, n=headline.n)
-        means = {name: sum(part) / len(part) for name, part in groups.items()}
-        sides = tuple(sum(means[name] for name in part) / len(part) for part in (contrast.plus, contrast.minus))
-        claim = _TRAINED if all(len(part) > 1 for part in groups.values()) else _ONE_SEED
-        measured.append(Measured(headline.subset, headline.metric, headline.unit, (sides[0], sides[1]), found, claim))
+        scores = {name: values_of(choice, task, headline.subset, conditions[name]) for name in names}
+        samples = {name: sample_of(choice, task, part) for name, part in scores.items()}
+        groups = {name: sample.values for name, sample in samples.items()}
+        sides = [side for name in names for side in conditions[name]]
+        notes = _remarks(choice, task, headline.subset, sides, list(scores.values()), list(samples.values()))
+        if level == "subsets":
+            notes.append("a contrast of more than two conditions speaks of these exact items at any level")
+        lacking = [name for name, values in groups.items() if not values]
+        values: tuple[float | None, float | None] = (None, None)
+        if lacking:
+            found = replace(_without_value(headline, sum(map(len, groups.values()))), note=f"no value of {', '.join(lacking)}")
+        else:
+            found = tested(groups, contrast.weights, n=headline.n)
+            weights = {i: contrast.weights[name] for i, name in enumerate(names)}
+            found = _with_reach(found, weights, {i: len(groups[name]) for i, name in enumerate(names)})
+            values = (fmean(fmean(groups[n]) for n in contrast.plus), fmean(fmean(groups[n]) for n in contrast.minus))
+        claim = _claim(list(scores.values()), list(samples.values()), _ITEMS)
+        arms = (sum(len(groups[name]) for name in contrast.plus), sum(len(groups[name]) for name in contrast.minus))
+        measured.append(
+            Measured(headline.subset, headline.metric, headline.unit, values, found, claim, arms=arms, note=together(*notes))
+        )
     return measured

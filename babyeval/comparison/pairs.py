@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from babyeval.comparison.join import NoItems, joined
 from babyeval.comparison.report import Level, Measured, scaled
@@ -29,6 +30,11 @@ _LIKE_ITEMS = "these two checkpoints, on items like these"
 _LIKE_SENTENCES = "these two checkpoints, on sentences like these"
 _REFITTED = "these two checkpoints, fine-tuned with other seeds, on items like these"
 _NOTHING = "nothing: there is no test"
+NO_LEVEL = "the task leaves no choice of level"
+# Remarks on the error of a single headline, in whose place a comparison has its own.
+_OF_ITS_ERROR = (
+    "cannot separate models", "standard error", "too few items for an interval", "no interval is defined", "in a resample of",
+)  # fmt: skip
 
 
 def compare_pair(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | None = None) -> list[Measured]:
@@ -45,9 +51,16 @@ def compare_pair(store: ResultStore, a: TaskResult, b: TaskResult, level: Level 
     """
     compared = {"ranking": _ranking, "rating": _rating, "acquisition": _rating, "reading": _reading, "fit": _fit}
     try:
-        return compared[a.task.family](store, a, b, level)
+        measured = compared[a.task.family](store, a, b, level)
     except NoItems as reason:
-        return [_untested(one, other, str(reason)) for one, other in zip(own_headlines(a), own_headlines(b), strict=False)]
+        measured = _untested(a, b, str(reason))
+    names = [r.model.name if a.model.name != b.model.name else f"{r.model.name}@{r.model.revision}" for r in (a, b)]
+    records = dict(zip(names, (a, b), strict=True))
+    fixed = None if level is None or a.task.family == "ranking" else NO_LEVEL
+    return [
+        replace(one, note=together(one.note, *caveats(records, one.subset), fixed if one.found.p is not None else None))
+        for one in measured
+    ]
 
 
 def own_headlines(result: TaskResult) -> list[Score]:
@@ -55,31 +68,66 @@ def own_headlines(result: TaskResult) -> list[Score]:
     return [score for score in result.headlines if score.metric == result.task.metric]
 
 
-def _untested(a: Score, b: Score, reason: str) -> Measured:
-    """The difference of two headlines, without any items."""
-    difference = None if a.value is None or b.value is None else a.value - b.value
-    found = Comparison(difference, None, None, None, None, "none", "items", min(a.n, b.n), 0, note=reason)
-    return Measured(a.subset, a.metric, a.unit, (a.value, b.value), found, _NOTHING)
+def together(*notes: str | None) -> str | None:
+    """Several notes as one, each once."""
+    return "; ".join(dict.fromkeys(filter(None, notes))) or None
+
+
+def caveats(records: Mapping[str, TaskResult], subset: str) -> list[str]:
+    """What a reader must know of headlines, such as seeds that diverged, or data that is not what was published.
+
+    Args:
+        records: Records of one task, by what they are called.
+        subset: Which headline.
+    """
+    said: dict[str, list[str]] = {}
+    for name, result in records.items():
+        parts = [part for score in own_headlines(result) if score.subset == subset for part in (score.note or "").split("; ")]
+        if result.data is not None and result.data.departs:
+            parts.append(f"the data is not what was published ({result.data.departs})")
+        for part in parts:
+            if part and not any(words in part for words in _OF_ITS_ERROR):
+                said.setdefault(part, []).append(name)
+    return [f"{', '.join(dict.fromkeys(names))}: {part}" for part, names in said.items()]
+
+
+def _untested(a: TaskResult, b: TaskResult, reason: str) -> list[Measured]:
+    """The differences of headlines, without any items; what one of them lacks is a row without a difference."""
+    sides = [{score.subset: score for score in own_headlines(result)} for result in (a, b)]
+    measured = []
+    for subset in dict.fromkeys([*sides[0], *sides[1]]):
+        scores = [side[subset] for side in sides if subset in side]
+        first, second = (side[subset].value if subset in side else None for side in sides)
+        difference = None if first is None or second is None else first - second
+        n = min(score.n for score in scores)
+        found = Comparison(difference, None, None, None, None, "none", "items", n, 0, note=reason)
+        measured.append(Measured(subset, scores[0].metric, scores[0].unit, (first, second), found, _NOTHING))
+    return measured
 
 
 def _ranking(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | None) -> list[Measured]:
     """Credits of items: over subsets, or over items within these subsets (statistics.md, section 2)."""
-    from babyeval.stats.pairs import mcnemar, stratified_paired_test, subset_mean_test
+    from babyeval.stats.pairs import cluster_shares, mcnemar, stratified_paired_test, subset_mean_test
 
     card = a.task
     strata_column, within_column = ("subset" if key == UID else key for key in (card.strata, card.within))
     needed = ["subset", "cluster", "value", *filter(None, (strata_column, within_column))]
     left, right = joined(store, a, b, list(dict.fromkeys(needed)))
+    unknown = int((left["value"].isna() | right["value"].isna()).sum())
+    if unknown:  # a mean that skips them would compare other items than those that n counts (D2)
+        raise NoItems(f"{unknown:,} of {len(left):,} items have no credit under one of the models")
     one, other = left["value"].tolist(), right["value"].tolist()
     strata = left[strata_column].astype(str).tolist() if strata_column else [card.name] * len(left)
     within = left[within_column].astype(str).tolist() if within_column else None
     clusters = left["cluster"].astype(str).tolist()
     means = _stratum_means(left["value"] - right["value"], strata, within)
-    several = len(means) > 1
+    several, few = len(means) > 1, None
     if level == "subsets" or (level is None and len(means) >= ENOUGH_SUBSETS):
         found, claim, flips = subset_mean_test(list(means.values()), len(left)), _LIKE_SUBSETS, means
+        few = few_subsets(len(means))
     else:
-        claim, flips = _THESE_SUBSETS if several else _LIKE_ITEMS, _cluster_shares(left, right, strata, within, clusters)
+        claim = _THESE_SUBSETS if several else _LIKE_ITEMS
+        flips = cluster_shares((left["value"] - right["value"]).tolist(), strata, clusters, within)
         if several or within is not None or len(set(clusters)) < len(clusters):
             found = stratified_paired_test(one, other, strata, clusters, within)
         else:
@@ -89,9 +137,16 @@ def _ranking(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | No
     return [
         Measured(
             "", card.metric, card.unit, _headline_values(a, b), scaled(found, factor), claim, _signs(signs), flips,
-            _disagreement(a, b, found.difference, factor),
+            together(_disagreement(a, b, found.difference, factor), few),
         )
     ]  # fmt: skip
+
+
+def few_subsets(count: int) -> str | None:
+    """What is to be said of a claim about subsets that few of them carry."""
+    if not 1 < count < ENOUGH_SUBSETS:
+        return None
+    return f"{count} subsets are few for a claim about others like these, which is made by default from {ENOUGH_SUBSETS} on"
 
 
 def _stratum_means(values: pd.Series[float], strata: Sequence[str], within: Sequence[str] | None) -> dict[str, float]:
@@ -101,20 +156,6 @@ def _stratum_means(values: pd.Series[float], strata: Sequence[str], within: Sequ
     else:
         means = values.groupby([list(strata), list(within)], sort=False).mean().groupby(level=0, sort=False).mean()
     return {str(name): float(mean) for name, mean in means.items()}
-
-
-def _cluster_shares(
-    left: pd.DataFrame, right: pd.DataFrame, strata: Sequence[str], within: Sequence[str] | None, clusters: Sequence[str]
-) -> dict[str, float]:
-    """What each cluster of items adds to the difference of the macro means."""
-    import pandas as pd
-
-    cells = pd.DataFrame({"stratum": strata, "cell": within or [""] * len(strata), "cluster": clusters}, index=left.index)
-    in_cell = cells.groupby(["stratum", "cell"])["cluster"].transform("size")
-    in_stratum = cells.groupby("stratum")["cell"].transform("nunique")
-    weights = 1 / in_cell / in_stratum / cells["stratum"].nunique()
-    shares = (weights * (left["value"] - right["value"])).groupby(cells["cluster"], sort=False).sum()
-    return {str(name): float(share) for name, share in shares.items()}
 
 
 def _signs(differences: Sequence[float]) -> tuple[int, int, int]:
@@ -136,7 +177,7 @@ def _disagreement(a: TaskResult, b: TaskResult, difference: float | None, factor
     assert first is not None and second is not None and difference is not None  # noqa: PT018 - for the type checker
     if abs(first - second - factor * difference) <= 1e-6 * factor:
         return None
-    return f"the headlines differ by {first - second:.4g}: they are not the mean over subsets that the items give"
+    return f"the headlines differ by {first - second:.4g}: they are not what the items give"
 
 
 def _rating(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | None) -> list[Measured]:
@@ -153,9 +194,24 @@ def _rating(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | Non
         left, right = left[kept], right[kept]
     clusters = [str(word) for word in left.index] if trajectory else left["cluster"].astype(str).tolist()
     columns = (left["value"].tolist(), right["value"].tolist(), left["gold"].tolist(), clusters)
-    found = correlation_difference(*columns, kind="pearson" if "pearson" in card.metric else "spearman")
-    found = scaled(found, 100.0 if card.unit == "percent" else 1.0)
-    return [Measured("", card.metric, card.unit, _headline_values(a, b), found, _LIKE_ITEMS, note=note)]
+    kind: Literal["pearson", "spearman"] = "pearson" if "pearson" in card.metric else "spearman"
+    found, factor = correlation_difference(*columns, kind=kind), 100.0 if card.unit == "percent" else 1.0
+    values = _headline_values(a, b)
+    if trajectory:  # each headline is of its own words, and would not give the difference
+        own_words = " and ".join("-" if value is None else f"{value:.3f}" for value in values)
+        note = f"{note}; over each one's own words: {own_words}"
+        values = _correlation(left, kind, factor), _correlation(right, kind, factor)
+    else:
+        note = _disagreement(a, b, found.difference, factor)
+    return [Measured("", card.metric, card.unit, values, scaled(found, factor), _LIKE_ITEMS, note=note)]
+
+
+def _correlation(table: pd.DataFrame, kind: Literal["pearson", "spearman"], factor: float) -> float | None:
+    """The correlation with people; None where it is undefined."""
+    if len(table) < 2 or table["value"].nunique() < 2 or table["gold"].nunique() < 2:
+        return None
+    value = float(table["value"].corr(table["gold"], method=kind))
+    return None if math.isnan(value) else factor * value
 
 
 def _reading(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | None) -> list[Measured]:
@@ -215,7 +271,7 @@ def _fit(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | None) 
     return [
         Measured(
             "", card.metric, card.unit, _headline_values(a, b), replace(found, clusters=len(set(clusters)), note="; ".join(notes) or None), claim,
-            note=f"{len(values_a)} and {len(values_b)} fine-tuning seeds",
+            note=together(f"{len(values_a)} and {len(values_b)} fine-tuning seeds", _disagreement(a, b, found.difference, 1.0)),
         )
     ]  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from babyeval.models.naming import counted
 from babyeval.stats.types import Comparison
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class ComparisonRow(BaseModel):
     """One difference: two models or two conditions on one headline of one task.
 
     Attributes:
-        a: The first model (with ``@revision`` where that is ambiguous) or condition; of a contrast, several.
+        a: The first model (with ``@revision`` where that is ambiguous) or condition; of a contrast of several, the mean of
+            them, in words.
         b: The second.
         task: The task's name.
         subset: Which of the task's headlines, where it has several.
@@ -36,10 +38,17 @@ class ComparisonRow(BaseModel):
         contrast: Name of the planned contrast that the row belongs to; null for plain pairs.
         unit_of_value: Unit of values, difference, interval and mde: ``percent`` (then a difference is in points),
             ``correlation`` or ``nats``, per word.
+        revision_a: Revision of the first; of a condition those of its models.
+        revision_b: That of the second.
+        seeds_a: Replications of the first condition: its training seeds, or the checkpoints from which they go on; null for
+            models.
+        seeds_b: Those of the second.
         value_a: The first one's value; of a condition the mean over its seeds.
         value_b: The second one's.
         higher_is_better: Direction of the metric.
         difference: a minus b.
+        se: Its standard error.
+        freedom: Degrees of freedom of the test; null where it has none.
         ci_low: Lower end of the interval of the difference.
         ci_high: Upper end.
         ci_level: Coverage that the interval aims at; it is not adjusted for the number of tests.
@@ -74,10 +83,16 @@ class ComparisonRow(BaseModel):
     metric: str
     contrast: str | None = None
     unit_of_value: str
+    revision_a: str = ""
+    revision_b: str = ""
+    seeds_a: int | None = None
+    seeds_b: int | None = None
     value_a: float | None
     value_b: float | None
     higher_is_better: bool
     difference: float | None
+    se: float | None = None
+    freedom: float | None = None
     ci_low: float | None
     ci_high: float | None
     ci_level: float
@@ -106,6 +121,19 @@ class ComparisonRow(BaseModel):
     def label(self) -> str:
         """The task, with its headline where it has several."""
         return f"{self.task} {self.subset}".rstrip()
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether so few seeds could show nothing without normality, which they cannot show either."""
+        return self.unit == "seeds" and self.smallest_p is not None and self.smallest_p > SMALL
+
+    @property
+    def replications(self) -> str:
+        """What was replicated, and how often: ``12 subsets``."""
+        clustered = self.unit == "items" and self.clusters < self.n
+        what = {"items": "cluster of items" if clustered else "item", "subsets": "subset", "seeds": "seed"}[self.unit]
+        first, *rest = what.split(" ", 1)
+        return " ".join([counted(self.clusters, first), *rest])
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +175,7 @@ class Measured:
         counts: Wins, losses and ties.
         flips: What each exchangeable unit adds to the difference, for max-T; empty where no signs can be flipped.
         note: What a reader must know besides.
+        arms: Of conditions, replications on both sides.
     """
 
     subset: str
@@ -158,6 +187,7 @@ class Measured:
     counts: tuple[int, int, int] | None = None
     flips: Mapping[str, float] = field(default_factory=dict)
     note: str | None = None
+    arms: tuple[int, int] | None = None
 
 
 def scaled(found: Comparison, factor: float) -> Comparison:

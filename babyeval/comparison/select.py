@@ -18,7 +18,7 @@ from babyeval.store import RESULT_FILE, DamagedRecord, ResultStore
 
 MOST = 6  # models or conditions that are compared without being named
 _SPLITS = ("full", "fast", "mini")  # the largest first
-_CORRECTED = "-corrected"
+CORRECTED = "-corrected"
 _FIRST = ("main", "final")  # the revision meant where none is named
 
 
@@ -224,6 +224,7 @@ def choose(
             left_out.append(f"{task}: {_why_not(by_task[task], split)}")
         else:
             records[task] = {side: splits[name] for side, splits in by_task[task].items() for name in [_taken(splits, chosen)]}
+    left_out += [f"{task}: no record under {protocol}" for task in sorted(wanted - by_task.keys())]
     if split is None:
         _drop_mini(records, left_out)
     if not records:
@@ -283,7 +284,7 @@ def _per_split(side: Side, results: Sequence[TaskResult], backend: str | None) -
             ours = [result for result in ours if result.backend == backend]
         names = {result.backend for result in ours}
         # Values that are corrected for the word's end stand beside the plain ones, which are the headlines of both.
-        ours = [r for r in ours if not (r.backend.endswith(_CORRECTED) and r.backend.removesuffix(_CORRECTED) in names)]
+        ours = [r for r in ours if not (r.backend.endswith(CORRECTED) and r.backend.removesuffix(CORRECTED) in names)]
         if len({result.backend for result in ours}) > 1:
             raise UsageError(
                 f"'{side.label}' was scored in several ways.", where=f"{ours[0].task.name}, {split}: {', '.join(sorted(names))}",
@@ -333,49 +334,3 @@ def _drop_mini(records: dict[str, dict[Side, TaskResult]], left_out: list[str]) 
 def _order(records: Mapping[Side, TaskResult]) -> tuple[bool, str]:
     first = next(iter(records.values()))
     return first.task.family == "fit", first.task.name
-
-
-def require_comparable(choice: Choice) -> None:
-    """Refuses to compare what was not measured alike.
-
-    Raises:
-        UsageError: Versions of a task or protocol, or the data, differ: all such tasks are named.
-    """
-    problems: dict[str, str] = {}
-    for task, records in choice.records.items():
-        for what, of in _ALIKE.items():
-            values: dict[str, list[str]] = {}
-            for side, result in records.items():
-                value = of(result)
-                if value is not None:
-                    values.setdefault(value, []).append(side.label)
-            if len(values) > 1 and task not in problems:
-                said = "; ".join(f"{value[:12]}: {', '.join(labels)}" for value, labels in values.items())
-                problems[task] = f"{task}: {what} ({said})"
-    if problems:
-        others = [task for task in choice.records if task not in problems]
-        leave = f" Or leave them out: --tasks {','.join(others)}." if others else ""
-        raise UsageError(
-            f"{len(problems)} of {len(choice.records)} tasks were not measured alike, so that their scores are not comparable.",
-            where="\n    ".join(["", *problems.values()]),
-            hint=f"Evaluate the models again with the same version and data ('babyeval run' makes anew what is old).{leave}",
-        )
-
-
-def _task_version(result: TaskResult) -> str | None:
-    return f"version {result.task.version}"
-
-
-def _data_digest(result: TaskResult) -> str | None:
-    return result.data.digest if result.data is not None else None  # a report of rounded scores does not know its data
-
-
-def _protocol_version(result: TaskResult) -> str | None:
-    return f"version {result.provenance.protocol_version}" if result.provenance is not None else None
-
-
-_ALIKE = {
-    "different versions of the task": _task_version,
-    "different data": _data_digest,
-    "different versions of the protocol": _protocol_version,
-}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from babyeval.comparison.report import CORRECTIONS, SMALL, ComparisonRow
-from babyeval.models.naming import counted
 
 _UNITS = {"percent": (2, " points"), "correlation": (3, ""), "nats": (4, " nats per word")}
 
@@ -35,14 +34,16 @@ def p_value(p: float | None) -> str:
     """A p-value as papers print it.
 
     Example:
-        >>> p_value(0.0316), p_value(0.00001), p_value(0.0496), p_value(None)
-        ('.032', '< .001', '.0496', '-')
+        >>> p_value(0.0316), p_value(0.00001), p_value(0.0496), p_value(0.04996), p_value(None)
+        ('.032', '< .001', '.0496', '< .05', '-')
     """
     if p is None:
         return "-"
     if p < 0.001:
         return "< .001"
     digits = 4 if 0.045 <= p < 0.055 else 3  # rounding must not carry it over the usual threshold
+    if 0.04995 <= p < SMALL:
+        return "< .05"
     return "1" if p > 0.9995 else f"{p:.{digits}f}".lstrip("0")
 
 
@@ -71,19 +72,17 @@ def row_sentence(row: ComparisonRow) -> str:
     head = f"{row.label}: {row.a} minus {row.b} is {number(row.difference, row.unit_of_value, sign=True)}{_unit(row)}{shown}"
     if row.p is None:
         return f"{head}; no test supports a claim about it ({row.note})."
-    interval = f"{row.ci_level:.0%} CI {_interval(row)}, " if row.ci_low is not None else ""
-    test = f"{row.test}, unit {row.unit}, {counted(row.clusters, _one(row))}, p {_equals(row.p)}"
+    interval = f"unadjusted {row.ci_level:.0%} CI {_interval(row)}, " if row.ci_low is not None else ""
+    test = f"{row.test}, unit {row.unit}, {row.replications}, p {_equals(row.p)}"
     adjusted = f", {CORRECTIONS[row.correction]}-adjusted over {row.family} p {_equals(row.p_adjusted)}"
     text = f"{head}, {interval}{test}{adjusted if row.p_adjusted is not None else ''}"
-    return f"{text}; {_missed(row)}." if not small(row) and row.mde is not None else f"{text}."
+    if small(row):
+        return f"{text}; {_too_few([row])}." if row.out_of_reach else f"{text}."
+    return f"{text}; {_missed(row)}." if row.mde is not None else f"{text}."
 
 
 def _unit(row: ComparisonRow) -> str:
     return _UNITS.get(row.unit_of_value, (3, ""))[1]
-
-
-def _one(row: ComparisonRow) -> str:
-    return {"items": "independent item", "subsets": "subset", "seeds": "seed"}[row.unit]
 
 
 def _equals(p: float | None) -> str:
@@ -98,14 +97,24 @@ def _interval(row: ComparisonRow) -> str:
 def _missed(row: ComparisonRow) -> str:
     """What a difference would have to be to be found: the absence of a small p is no evidence of absence."""
     assert row.mde is not None
-    return f"a true difference would be found with 80% power only if it were at least {amount(row.mde, row.unit_of_value)}"
+    least = amount(row.mde, row.unit_of_value)
+    return f"at the unadjusted 5% level a true difference would be found with 80% power only if it were at least {least}"
+
+
+def _too_few(rows: Sequence[ComparisonRow]) -> str:
+    """Why a small p is no verdict: the seeds are too few for any test that does not rest on normality."""
+    arms = dict.fromkeys((row.seeds_a, row.seeds_b, p_value(row.smallest_p)) for row in rows)
+    reach = listed(f"of {a} against {b} seeds cannot go below {least}" for a, b, least in arms)
+    return f"no verdict: p rests on normality, which so few seeds cannot show, and the exact permutation {reach}"
 
 
 def paragraph(rows: Sequence[ComparisonRow]) -> str:
     """All differences of one pair in one sentence for a paper, and what the tests are."""
-    a, b = _spoken(rows[0], rows[0].a), _spoken(rows[0], rows[0].b)
-    better = [row for row in rows if small(row) and (row.difference or 0) * (1 if row.higher_is_better else -1) > 0]
-    worse = [row for row in rows if small(row) and row not in better]
+    a, b = rows[0].a, rows[0].b
+    told = [row for row in rows if small(row) and not row.out_of_reach]
+    better = [row for row in told if (row.difference or 0) * (1 if row.higher_is_better else -1) > 0]
+    worse = [row for row in told if row not in better]
+    unsure = [row for row in rows if small(row) and row.out_of_reach]
     open_ = [row for row in rows if row.p_adjusted is not None and not small(row)]
     outside = [row for row in rows if row.p is not None and row.p_adjusted is None]
     mute = [row for row in rows if row.p is None]
@@ -113,6 +122,8 @@ def paragraph(rows: Sequence[ComparisonRow]) -> str:
     for who, other, part, side in ((a, b, better, 1), (b, a, worse, -1)):
         if part:
             clauses.append(f"{who} is better than {other} on {listed(_found(row, side) for row in part)}")
+    if unsure:
+        clauses.append(f"{a} minus {b} on {listed(_found(row, 1) for row in unsure)}, {_too_few(unsure)}")
     if open_:
         clauses.append(f"no difference of {a} and {b} was found on {listed(map(_not_found, open_))}")
     if outside:
@@ -125,22 +136,18 @@ def paragraph(rows: Sequence[ComparisonRow]) -> str:
     return f"{'; '.join(filter(None, (*clauses, tests, method)))}."
 
 
-def _spoken(row: ComparisonRow, name: str) -> str:
-    """A side of a contrast may be several conditions."""
-    return f"the mean of {listed(name.split(', '))}" if row.contrast and ", " in name else name
-
-
 def _found(row: ComparisonRow, side: int) -> str:
     """The difference, as the better one minus the other: a minus b for side 1, b minus a for -1."""
     difference, low, high = (None if v is None else side * v for v in (row.difference, row.ci_low, row.ci_high))
     ends = (low, high) if side == 1 else (high, low)
     between = " to ".join(number(end, row.unit_of_value) for end in ends)
-    interval = f", {row.ci_level:.0%} CI {between}" if low is not None else ""
+    interval = f", unadjusted {row.ci_level:.0%} CI {between}" if low is not None else ""
     return f"{row.label} ({number(difference, row.unit_of_value, sign=True)}{_unit(row)}{interval}, p {_equals(row.p_adjusted)})"
 
 
 def _not_found(row: ComparisonRow) -> str:
-    mde = f", 80% power only for at least {amount(row.mde, row.unit_of_value)}" if row.mde is not None else ""
+    least = amount(row.mde, row.unit_of_value) if row.mde is not None else ""
+    mde = f", 80% power only for at least {least} at the unadjusted 5% level" if least else ""
     return f"{row.label} ({number(row.difference, row.unit_of_value, sign=True)}{_unit(row)}, p {_equals(row.p_adjusted)}{mde})"
 
 

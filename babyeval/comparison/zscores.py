@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from babyeval.comparison.conditions import headline_keys, values_of
+from babyeval.comparison.conditions import headline_keys, sample_of, values_of
 from babyeval.comparison.select import Choice, Side
 from babyeval.records import Score
 
@@ -59,6 +59,8 @@ class ZScores:
             f"Medians and quartiles are over {len(set(self.found.families.values()))} families of tasks: {self._families()}.",
         ]
         lines += [f"Left out: {task}: {why}." for task, why in self.found.left_out.items()]
+        if self.found.conditions == 2:
+            lines.append(f"Of two conditions every z is {self.bound:.3f} or -{self.bound:.3f}: it says which is higher, no more.")
         if self.found.unchecked:
             lines.append(f"Without a standard error to compare their spread with: {', '.join(self.found.unchecked)}.")
         return lines
@@ -130,9 +132,10 @@ def condition_z_scores(choice: Choice, conditions: Mapping[str, Sequence[Side]],
         card = next(iter(records.values())).task
         for headline in headline_keys(choice, task):
             label = f"{task} {headline.subset}".rstrip()
-            cells = {name: list(values_of(choice, task, headline.subset, part).values()) for name, part in conditions.items()}
-            means[label] = {name: fmean(_values(part)) if part else math.nan for name, part in cells.items()}
-            errors[label] = {name: _error(part) for name, part in cells.items()}
+            cells = {name: values_of(choice, task, headline.subset, part) for name, part in conditions.items()}
+            values = {name: sample_of(choice, task, part).values for name, part in cells.items()}
+            means[label] = {name: fmean(part) if part else math.nan for name, part in values.items()}
+            errors[label] = {name: _error(values[name], list(part.values())) for name, part in cells.items()}
             groups[label] = _group(card.groups)
             best = 100.0 if headline.unit == "percent" else 1.0
             chance = headline.chance if card.family != "reading" else None  # no model reaches a partial R2 of 100%
@@ -150,13 +153,8 @@ def condition_z_scores(choice: Choice, conditions: Mapping[str, Sequence[Side]],
     return ZScores(found, groups, table, se)
 
 
-def _values(scores: Sequence[Score]) -> list[float]:
-    return [score.value for score in scores if score.value is not None]
-
-
-def _error(scores: Sequence[Score]) -> float:
+def _error(values: Sequence[float], scores: Sequence[Score]) -> float:
     """The standard error of a condition's mean: over its seeds; of one seed that of its items."""
-    values = _values(scores)
     if len(values) > 1:
         return stdev(values) / math.sqrt(len(values))
     only = scores[0].se if scores else None

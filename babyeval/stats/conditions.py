@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from babyeval.errors import UsageError
-from babyeval.stats.power import minimum_detectable
-from babyeval.stats.types import Comparison
+from babyeval.stats.student import t_comparison
+from babyeval.stats.types import Comparison, noted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,11 +51,15 @@ def compare_conditions(a: Sequence[float], b: Sequence[float], *, n: int = 0, le
     if min(map(len, samples)) < 2 or not np.isfinite(pooled).all() or np.ptp(pooled) <= _ROUNDING * np.abs(pooled).max():
         return found
     p, smallest = _permutation(*samples)
-    note = found.note
-    if smallest > 1 - level:
-        reach = f"with {len(a)} against {len(b)} seeds a permutation cannot give p below {smallest:.2g}"
-        note = f"{note}; {reach}" if note else reach
-    return replace(found, p_permutation=p, smallest_p=smallest, note=note)
+    return replace(found, p_permutation=p, smallest_p=smallest, note=noted(found.note, _reach(smallest, samples, level)))
+
+
+def _reach(smallest: float, samples: Sequence[Floats], level: float) -> str | None:
+    """Says so if so few seeds can never be told apart without assuming that they are normally distributed."""
+    if smallest <= 1 - level:
+        return None
+    sizes = " against ".join(str(len(sample)) for sample in samples)
+    return f"with {sizes} seeds a permutation cannot give p below {smallest:.2g}: a smaller p rests on normality"
 
 
 def weighted_means(
@@ -98,20 +101,7 @@ def weighted_means(
         return undefined("seeds do not differ, where a standard error of 0 would not hold", difference)
     # Shares of the variance, since squares of tiny variances would vanish.
     own = 1 / sum((part / variance) ** 2 / df for part, df in zip(parts, freedoms, strict=True)) if not pooled else sum(freedoms)
-    return t_comparison(difference, math.sqrt(variance), own, test=test, n=n, clusters=count, level=level)
-
-
-def t_comparison(
-    difference: float, se: float, freedom: float, *, test: str, n: int, clusters: int, level: float, note: str | None = None
-) -> Comparison:
-    """A comparison over seeds by t, from its difference and error."""
-    from scipy.stats import t
-
-    half = float(t.ppf((1 + level) / 2, freedom)) * se
-    p = 2 * float(t.sf(abs(difference) / se, freedom))
-    mde = minimum_detectable(se, freedom, level)
-    low, high = difference - half, difference + half
-    return Comparison(difference, se, low, high, p, test, "seeds", n, clusters, freedom, mde, level=level, note=note)
+    return t_comparison(difference, math.sqrt(variance), own, test=test, unit="seeds", n=n, clusters=count, level=level)
 
 
 def _permutation(a: Floats, b: Floats) -> tuple[float, float]:
@@ -123,7 +113,7 @@ def _permutation(a: Floats, b: Floats) -> tuple[float, float]:
     pooled = np.concatenate([a, b]) - np.mean(np.concatenate([a, b]))
     total = math.comb(len(pooled), len(a))
     if total <= _MOST:
-        sums = pooled[np.array(list(combinations(range(len(pooled)), len(a))))].sum(axis=1)
+        sums = _subset_sums(pooled, len(a))
     else:
         total = _DRAWS + 1
         drawn = np.random.default_rng(0).permuted(np.tile(pooled, (_DRAWS, 1)), axis=1)[:, : len(a)].sum(axis=1)
@@ -134,17 +124,28 @@ def _permutation(a: Floats, b: Floats) -> tuple[float, float]:
     return min(1.0, 2 * fewer / total), min(1.0, 2 / total)
 
 
+def _subset_sums(values: Floats, size: int) -> Floats:
+    """The sum of every subset of this size, built up value by value."""
+    sums = [np.zeros(1), *[np.empty(0)] * size]
+    for left, value in zip(reversed(range(len(values))), values, strict=True):
+        grown = [np.concatenate([without, one_less + value]) for without, one_less in zip(sums[1:], sums, strict=False)]
+        sums = [part if k + left >= size else part[:0] for k, part in enumerate([sums[0], *grown])]
+    return sums[size]
+
+
 def mixed_model(cells: pd.DataFrame, *, n: int = 0, level: float = 0.95) -> Comparison:
     """The difference of two conditions by a linear mixed model on the cell means of seeds and subsets.
 
     ``value ~ condition + subset + (1 | seed) + (1 | condition:subset)``: its error covers other seeds and conditions that
     act differently on other subsets, so that the claim is about training in these two ways and phenomena like these.
-    Where every seed has every subset, REML has a closed form, which statsmodels' `mixedlm` takes half a minute to find for 67
-    subsets and ten seeds, and its default optimiser misses at the boundary: with ``k = 1 / R_a + 1 / R_b`` for R seeds
-    and G subsets, the squared error is ``k / G (MS_seed + MS_condition:subset - MS_rest)``, where mean
-    squares below the rest's are pooled with it, their variances being estimated as 0. The test is t with
-    Satterthwaite's degrees of freedom (1946, Biometrics 2): Wald's z rejects too often, and as many
-    degrees of freedom as seeds too seldom where the subsets' variance is the larger.
+    Seeds, and what is left of a cell, have a variance of their own in each condition: with a common one, the test
+    rejects far too often where conditions have different numbers of seeds and the smaller one varies more. Where every
+    seed has every subset, REML has a closed form: for R seeds and G subsets, Welch's squared error of seed means plus
+    ``(V - sum of MS_rest / R over both) / G``, where V is the variance over subsets of the conditions' differences. A
+    negative second term, which is the variance of condition:subset, counts as 0, so that the error is never below
+    Welch's; REML would then share out the rest anew. The test is t with Satterthwaite's degrees of freedom over all mean
+    squares (1946, Biometrics 2): Wald's z rejects too often, and as many degrees of freedom as
+    seeds too seldom where the subsets' variance is the larger.
 
     Args:
         cells: Columns ``condition`` (two; the first to occur is a), ``seed`` (of its condition: seed 1 of a is not seed 1
@@ -167,7 +168,7 @@ def mixed_model(cells: pd.DataFrame, *, n: int = 0, level: float = 0.95) -> Comp
     notes = [f"{int((~whole).sum())} subsets that a seed lacks are left out"] if not whole.all() else []
 
     def undefined(why: str, difference: float | None = None) -> Comparison:
-        note = "; ".join([*notes, why])
+        note = noted(*notes, why)
         return Comparison(difference, None, None, None, None, MIXED, "seeds", n, len(table), level=level, note=note)
 
     if not a.size:
@@ -177,42 +178,34 @@ def mixed_model(cells: pd.DataFrame, *, n: int = 0, level: float = 0.95) -> Comp
         return undefined(ONE_SEED, difference)
     if a.shape[1] < 2:
         return undefined("one subset says nothing about others", difference)
-    variance, freedom, zero = _reml(a, b)
+    variance, freedom, alike = _reml(a, b)
     if variance <= (_ROUNDING * max(float(np.abs(a).max()), float(np.abs(b).max()))) ** 2:
         return undefined("neither seeds nor subsets differ, where a standard error of 0 would not hold", difference)
-    notes += [f"the variance of {name} is estimated as 0" for name in zero]
-    note = "; ".join(notes) or None
-    se = math.sqrt(variance)
-    return t_comparison(difference, se, freedom, test=MIXED, n=n, clusters=len(table), level=level, note=note)
+    notes += ["the variance of condition x subset is estimated as 0"] if alike else []
+    smallest = min(1.0, 2 / math.comb(len(table), len(a)))
+    note = noted(*notes, _reach(smallest, (a, b), level))
+    return t_comparison(
+        difference, math.sqrt(variance), freedom, test=MIXED, unit="seeds", n=n, clusters=len(table), level=level,
+        smallest_p=smallest, note=note,
+    )  # fmt: skip
 
 
-def _reml(a: Floats, b: Floats) -> tuple[float, float, list[str]]:
-    """Variance of the difference of two tables of seeds x subsets, its degrees of freedom, and what is estimated as 0."""
-    subsets, k = a.shape[1], 1 / len(a) + 1 / len(b)
-    seeds, rest = 0.0, 0.0
+def _reml(a: Floats, b: Floats) -> tuple[float, float, bool]:
+    """Variance of the difference of two tables of seeds x subsets, its degrees of freedom, and whether subsets add none."""
+    subsets = a.shape[1]
+    seeds, rest = [], []  # each condition's share of the variance, with its degrees of freedom
     for table in (a, b):
-        own = table.mean(axis=1, keepdims=True) - table.mean()
-        seeds += subsets * float(np.sum(own**2))
-        rest += float(np.sum((table - table.mean(axis=0) - own) ** 2))
-    freedom = len(a) + len(b) - 2
-    squares = {
-        "seeds": (seeds / freedom, freedom),
-        "condition x subset": (float(np.var(a.mean(axis=0) - b.mean(axis=0), ddof=1)) / k, subsets - 1),
-    }
-    left, left_freedom = rest / freedom / (subsets - 1), freedom * (subsets - 1)
-    kept, zero = [], []
-    for name, (square, own_freedom) in sorted(squares.items(), key=lambda entry: entry[1]):
-        if square < left:
-            left = (left * left_freedom + square * own_freedom) / (left_freedom + own_freedom)
-            left_freedom += own_freedom
-            zero.append(name)
-        else:
-            kept.append((square, own_freedom))
-    terms = [*kept, ((1 - len(kept)) * left, left_freedom)]
+        count, own = len(table), table.mean(axis=1, keepdims=True) - table.mean()
+        seeds.append((float(np.sum(own**2)) / (count - 1) / count, count - 1))
+        left, freedom = float(np.sum((table - table.mean(axis=0) - own) ** 2)), (count - 1) * (subsets - 1)
+        rest.append((-left / freedom / count / subsets, freedom))
+    among = (float(np.var(a.mean(axis=0) - b.mean(axis=0), ddof=1)) / subsets, subsets - 1)
+    alike = among[0] + sum(term for term, _ in rest) <= 0
+    terms = seeds if alike else [*seeds, among, *rest]
     total = sum(term for term, _ in terms)
     if total <= 0:
-        return 0.0, 0.0, zero
-    return k / subsets * total, 1 / sum((term / total) ** 2 / df for term, df in terms), zero
+        return 0.0, 0.0, alike
+    return total, 1 / sum((term / total) ** 2 / df for term, df in terms), alike
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,19 +59,30 @@ def proportion(credits: Sequence[float], clusters: Sequence[str], level: float =
     n = len(credits)
     if n == 0:
         return Estimate(None, None, None, None, "wilson", 0, 0, "no items")
-    from statsmodels.stats.proportion import proportion_confint
-
     mean = math.fsum(credits) / n
     count = len(set(clusters))
     if count < n:
         return _clustered_proportion(credits, clusters, mean, count, level)
-    low, high = proportion_confint(mean * n, n, alpha=1 - level, method="wilson")
-    low, high = max(0.0, min(float(low), mean)), min(1.0, max(float(high), mean))  # rounding must not exclude 0 and 1
+    low, high = wilson_interval(mean, n, NormalDist().inv_cdf((1 + level) / 2))
     se = math.sqrt(_cluster_variance(credits, range(n))) if n > 1 else None
     note = "one item has no standard error" if n == 1 else None
     if se is not None and se**2 < _ROUNDING:
         se, note = None, "all items are equal: the interval holds, a standard error of 0 would not"
     return Estimate(mean, se, low, high, "wilson", n, len(set(clusters)), note)
+
+
+def wilson_interval(share: float, size: float, quantile: float) -> tuple[float, float]:
+    """Wilson's score interval (1927, JASA 22) for a share of ``size`` independent items, which need not be whole.
+
+    Example:
+        >>> low, high = wilson_interval(0.8, 10, 1.959964)
+        >>> round(low, 3), round(high, 3)
+        (0.49, 0.943)
+    """
+    spread = quantile**2 / size
+    centre = (share + spread / 2) / (1 + spread)
+    half = quantile / (1 + spread) * math.sqrt(share * (1 - share) / size + spread / (4 * size))
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))  # rounding must not exclude 0 and 1
 
 
 def _clustered_proportion(credits: Sequence[float], clusters: Sequence[str], mean: float, count: int, level: float) -> Estimate:
@@ -117,7 +128,8 @@ def stratified_macro_mean(
     being a subset within a stratum; with each cluster's weighted deviations from its cells' means,
     each times sqrt(C / (C - 1)) for the C clusters of the cell, added up to S_c, the variance is the sum of
     S_c squared (statistics.md, section 1; Miller 2024, arXiv 2411.00640). The interval takes t quantiles
-    with Satterthwaite's degrees of freedom (1946, Biometrics 2) over the cells. With one item per
+    with Satterthwaite's degrees of freedom (1946, Biometrics 2) over the cells; cells that share clusters have no
+    more of them together than their clusters less one. With one item per
     cluster and credits of 0 and 1 the error is ``sqrt(sum_g p_g (1 - p_g) / (n_g - 1)) / G``.
 
     Args:
@@ -204,17 +216,35 @@ def _nested_variance(
     """Variance of a weighted sum of cell means, from cells of (weight, mean, items), and its degrees of freedom."""
     sums: dict[str, float] = defaultdict(float)
     own: list[tuple[float, int]] = []  # each cell's share by itself, and its degrees of freedom
-    for weight, mean, members in cells:
+    part = list(range(len(cells)))  # cells that share clusters are one part
+    first: dict[str, int] = {}  # the cell in which a cluster was met
+    for cell, (weight, mean, members) in enumerate(cells):
         inside: dict[str, float] = defaultdict(float)
         for i in members:
             inside[clusters[i]] += weight / len(members) * (values[i] - mean)
         scale = math.sqrt(len(inside) / (len(inside) - 1))
         for cluster, total in inside.items():
             sums[cluster] += scale * total
+            met = part[first.setdefault(cluster, cell)]
+            if met != part[cell]:
+                part = [part[cell] if other == met else other for other in part]
         own.append((scale**2 * math.fsum(total**2 for total in inside.values()), len(inside) - 1))
+    squares: dict[int, list[float]] = defaultdict(list)
+    for cluster, total in sums.items():
+        squares[part[first[cluster]]].append(total**2)
+    variance = math.fsum(square for of_part in squares.values() for square in of_part)
+    inverse = math.fsum(
+        math.fsum(of_part) ** 2 / _part_freedom([own[cell] for cell in range(len(cells)) if part[cell] == name], len(of_part))
+        for name, of_part in squares.items()
+    )
+    return variance, variance**2 / inverse if inverse else math.inf
+
+
+def _part_freedom(own: Sequence[tuple[float, int]], clusters: int) -> float:
+    """Degrees of freedom of cells that share clusters, from each one's share of the variance: clusters count once."""
     whole = math.fsum(share for share, _ in own)
-    freedom = whole**2 / math.fsum(share**2 / df for share, df in own) if whole else math.inf
-    return math.fsum(total**2 for total in sums.values()), freedom
+    cells = whole**2 / math.fsum(share**2 / df for share, df in own) if whole else math.inf
+    return min(cells, clusters - 1)
 
 
 def spearman(x: Sequence[float], y: Sequence[float], level: float = 0.95) -> Estimate:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from babyeval.stats.permutation import ROUNDING, flipped_sums
+
 Method = Literal["holm", "bh", "by"]
 
 _NAMES: dict[Method, str] = {"holm": "holm", "bh": "fdr_bh", "by": "fdr_by"}
-_CHUNK = 1 << 21  # signs held at a time
-_WORTH = 6  # all signs are enumerated where they are no more than so many times the draws
-_ROUNDING = 1e-9  # statistics closer than this are equal but for rounding
 
 
 def adjust(p: Sequence[float | None], method: Method) -> list[float | None]:
@@ -84,36 +80,19 @@ def max_t(
             shares[units[unit], column] = difference
     shares /= np.abs(shares).max(axis=0)  # squares must neither overflow nor vanish
     shares /= np.sqrt((shares**2).sum(axis=0))
+    shares = shares[shares.any(axis=1)]  # the sign of 0 tells nothing
     observed = np.abs(shares.sum(axis=0))
     order = np.argsort(-observed, kind="stable")
-    least = observed[order] - _ROUNDING
-    own, largest, total = np.zeros(len(family)), np.zeros(len(family)), 0
-    for signs in _signs(len(units), draws, seed):
-        drawn = np.abs(signs @ shares)[:, order]
-        own += (drawn >= least).sum(axis=0)
-        largest += (np.maximum.accumulate(drawn[:, ::-1], axis=1)[:, ::-1] >= least).sum(axis=0)
-        total += len(signs)
-    adjusted = np.maximum.accumulate(largest / total)
+    least = (observed - ROUNDING * np.abs(shares).sum(axis=0))[order, None]
+    drawn = np.abs(flipped_sums(shares, draws, seed))[order]
+    own = (drawn >= least).mean(axis=1)
+    largest = (np.maximum.accumulate(drawn[::-1], axis=0)[::-1] >= least).mean(axis=1)
+    adjusted = np.maximum.accumulate(largest)
     for place, column in enumerate(order):
-        result[family[column]] = (float(own[place] / total), float(adjusted[place]))
+        result[family[column]] = (float(own[place]), float(adjusted[place]))
     return result
 
 
 def _usable(differences: Mapping[str, float]) -> bool:
     values = list(differences.values())
     return len(values) > 1 and all(map(math.isfinite, values)) and any(values)
-
-
-def _signs(units: int, draws: int, seed: int) -> Iterator[Floats]:
-    """All sign vectors, the first unit's being 1 since turning all round changes nothing; or the data's own and random ones.
-
-    Counting the data's own signs among the draws gives ``(1 + hits) / (draws + 1)``, which is never 0.
-    """
-    if 2**units <= draws * _WORTH:
-        yield np.array([(1, *rest) for rest in product((1, -1), repeat=units - 1)], np.float64)
-        return
-    yield np.ones((1, units))
-    rng = np.random.default_rng(seed)
-    rows = max(1, _CHUNK // units)
-    for start in range(0, draws, rows):
-        yield 2.0 * rng.integers(0, 2, (min(rows, draws - start), units), np.int8) - 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import NormalDist
@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 
 from babyeval.stats.intervals import clustered_mean, macro_mean
 from babyeval.stats.permutation import sign_flip
-from babyeval.stats.power import minimum_detectable
+from babyeval.stats.power import mcnemar_detectable, minimum_detectable
 from babyeval.stats.seeds import two_way_difference
-from babyeval.stats.types import Comparison
+from babyeval.stats.student import t_comparison
+from babyeval.stats.types import Comparison, noted
 
 Floats = NDArray[np.float64]
 Kind = Literal["spearman", "pearson"]
 
 # A standard error this small, relative to the values, is what rounding leaves where they do not differ.
 _ROUNDING = 1e-12
-_FEW = 10  # clusters: with fewer a resample tells little
+_FEW = 10  # clusters: with fewer a resample tells little, and an error over clusters is too small (statistics.md, section 1)
 _NOT_FINITE = "a value is not finite"
 
 
@@ -58,7 +59,7 @@ def subset_mean_test(differences: Sequence[float], n: int, level: float = 0.95) 
     note = None
     if least > 1 - level:
         note = f"sign flips of so few subsets cannot give a p below {least:.3g}"
-    return _by_t(mean, se, count - 1, base, note)
+    return t_comparison(mean, se, count - 1, **base, note=note)
 
 
 def stratified_paired_test(
@@ -72,10 +73,11 @@ def stratified_paired_test(
     """Whether a beats b "on these exact subsets": a paired t over items, for the unweighted mean of the strata's means.
 
     Error and degrees of freedom are those of `intervals.stratified_macro_mean`, of the items' differences. It says nothing
-    about other subsets. With one stratum of independent items it is the paired t test.
+    about other subsets. With one stratum of independent items it is the paired t test. Below ten clusters, where the error
+    is too small, the sign flips of what each cluster adds stand beside it.
 
     Args:
-        a: A value per item.
+        a: A value per item; where one is not finite there is no test, as for other items than the models' scores stand on.
         b: The other model's, in the same order.
         strata: The stratum of each item.
         clusters: The cluster of each item, such as its template, its story, or its twin.
@@ -88,29 +90,63 @@ def stratified_paired_test(
         (0.5, 0.101, 'stratified paired t')
     """
     differences = [float(x) - float(y) for x, y in zip(a, b, strict=True)]
+    count = len(set(clusters))
     test = "stratified paired t" if len(set(strata)) > 1 or within is not None else "paired t"
-    if test == "paired t" and len(set(clusters)) < len(differences):
+    if test == "paired t" and count < len(differences):
         test = "clustered paired t"
-    base: dict[str, Any] = {
-        "test": test, "unit": "items", "n": len(differences), "clusters": len(set(clusters)), "level": level,
-    }  # fmt: skip
-    if not all(map(math.isfinite, differences)):
-        return _undefined(None, _NOT_FINITE, base)
+    base: dict[str, Any] = {"test": test, "unit": "items", "n": len(differences), "clusters": count, "level": level}
+    if unknown := _not_finite(differences):
+        return _undefined(None, unknown, base)
     found = macro_mean(differences, strata, clusters, within)
     if found.value is None or found.se is None:
         return _undefined(found.value, found.note, base)
-    return _by_t(found.value, found.se, found.freedom, base, None)
+    note = None
+    if count < _FEW:
+        shares = cluster_shares(differences, strata, clusters, within)
+        base["p_permutation"], base["smallest_p"] = sign_flip(list(shares.values()))
+        note = _few_clusters(count, base["smallest_p"])
+    return t_comparison(found.value, found.se, found.freedom, **base, note=note)
+
+
+def _not_finite(differences: Sequence[float]) -> str | None:
+    """How many items lack a value under one of the models, such as an undefined credit."""
+    count = sum(not math.isfinite(value) for value in differences)
+    return f"{count} of {len(differences)} items have no finite value under both models" if count else None
+
+
+def _few_clusters(count: int, smallest: float | None = None) -> str:
+    """Says that an error of so few clusters is too small."""
+    beside = "" if smallest is None else f"; see the sign flips, which cannot give a p below {smallest:.3g}"
+    return f"only {count} independent clusters: the error is rough, and mostly too small{beside}"
+
+
+def cluster_shares(
+    differences: Sequence[float], strata: Sequence[str], clusters: Sequence[str], within: Sequence[str] | None = None
+) -> dict[str, float]:
+    """What each cluster adds to the unweighted mean of the strata's means: what signs are flipped of.
+
+    Example:
+        >>> cluster_shares([1.0, 0.0, 1.0, 1.0], list("aabb"), ["one", "two", "one", "one"])
+        {'one': 0.75, 'two': 0.0}
+    """
+    cells = list(zip(strata, within or [""] * len(strata), strict=True))
+    in_cell, in_stratum = Counter(cells), Counter(stratum for stratum, _ in set(cells))
+    shares: dict[str, float] = defaultdict(float)
+    for difference, cell, cluster in zip(differences, cells, clusters, strict=True):
+        shares[cluster] += difference / in_cell[cell] / in_stratum[cell[0]] / len(in_stratum)
+    return dict(shares)
 
 
 def mcnemar(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Comparison:
     """Whether a beats b on independent items that are right or wrong: McNemar's exact test.
 
     Its p is binomial, of the items that only one model gets right (1947, Psychometrika 12). The interval of the difference
-    is Tango's, see `tango_interval`. Shared ties, with credits between 0 and 1, are beyond it: `stratified_paired_test`
+    is Tango's, see `tango_interval`, and the least detectable difference that of the exact test, see
+    `power.mcnemar_detectable`. Shared ties, with credits between 0 and 1, are beyond it: `stratified_paired_test`
     stands in and says so.
 
     Args:
-        a: Credits of 0 or 1.
+        a: Credits of 0 or 1; where one is not finite there is no test.
         b: The other model's, in the same order.
         level: Coverage aimed at.
 
@@ -120,13 +156,14 @@ def mcnemar(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Comp
     """
     n = len(a)
     base: dict[str, Any] = {"test": "exact McNemar", "unit": "items", "n": n, "clusters": n, "level": level}
-    if n == 0 or not all(map(math.isfinite, (*a, *b))):
-        return _undefined(None, "no items" if n == 0 else _NOT_FINITE, base)
+    unknown = _not_finite([x - y for x, y in zip(a, b, strict=True)])
+    if n == 0 or unknown:
+        return _undefined(None, unknown or "no items", base)
     if not {*a, *b} <= {0, 1}:
         items = [str(i) for i in range(n)]
         found = stratified_paired_test(a, b, ["all"] * n, items, level=level)
         ties = "some credits are neither 0 nor 1, as of ties, for which there is no McNemar test"
-        return replace(found, note="; ".join(filter(None, (ties, found.note))))
+        return replace(found, note=noted(ties, found.note))
     won = sum(x > y for x, y in zip(a, b, strict=True))
     lost = sum(x < y for x, y in zip(a, b, strict=True))
     low, high = tango_interval(won, lost, n, level)
@@ -141,7 +178,10 @@ def mcnemar(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Comp
     if se <= _ROUNDING:
         note = "one item has no standard error" if n == 1 else "all items differ by the same"
         return replace(_undefined(difference, note, base), low=low, high=high, p=p)
-    return Comparison(difference, se, low, high, p, **base, mde=minimum_detectable(se))
+    apart = None
+    if p >= 1 - level and not low <= 0 <= high:
+        apart = "the exact test, which is more careful than the score test of the interval, does not exclude 0"
+    return Comparison(difference, se, low, high, p, **base, mde=mcnemar_detectable(won + lost, n, level), note=apart)
 
 
 def tango_interval(won: int, lost: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -187,14 +227,14 @@ def correlation_difference(
     human: Sequence[float],
     clusters: Sequence[str],
     kind: Kind = "spearman",
-    draws: int = 2000,
+    draws: int = 9_999,
     seed: int = 0,
     level: float = 0.95,
 ) -> Comparison:
     """Whether a agrees better than b with the same human values: the paired bootstrap.
 
     Clusters are resampled, with both models' predictions together, as the two correlations depend on each other
-    (statistics.md, section 8). The interval is the percentile one.
+    (statistics.md, section 8). The interval is the percentile one, and the p-value the level at which it would just exclude 0.
 
     Args:
         predicted_a: One prediction per item.
@@ -225,12 +265,16 @@ def correlation_difference(
         return _undefined(difference, f"fewer than {_FEW} independent items are too few to resample", base)
     weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)[:, index].astype(np.float64)
     sampled = _correlations(x, target, weights, kind) - _correlations(y, target, weights, kind)
-    sampled = sampled[np.isfinite(sampled)]  # a resample of one value has no correlation
+    sampled = sampled[np.isfinite(sampled)]
+    notes = []
+    if lost := draws - len(sampled):
+        notes.append(f"{lost} of {draws} resamples, which hold one value only and have no correlation, are left out")
     se = float(sampled.std(ddof=1)) if len(sampled) > 1 else 0.0
     if se <= _ROUNDING:
-        return _undefined(difference, "the two models' predictions agree with each other in every resample", base)
+        return _undefined(difference, noted(*notes, "the two models' predictions agree with each other in every resample"), base)
     low, high = map(float, np.quantile(sampled, ((1 - level) / 2, (1 + level) / 2)))
-    return Comparison(difference, se, low, high, _inverted(sampled), **base, mde=minimum_detectable(se))
+    p, least, mde = _inverted(sampled), 2 / (len(sampled) + 1), minimum_detectable(se, level=level)
+    return Comparison(difference, se, low, high, p, **base, mde=mde, smallest_p=least, note=noted(*notes))
 
 
 def _uncorrelated(x: Floats, y: Floats, target: Floats) -> str | None:
@@ -309,7 +353,10 @@ def held_out_test(delta: Sequence[float], sentences: Sequence[str], level: float
     if found.se is None or found.value is None or found.se <= _ROUNDING * max(map(abs, values)):
         return _undefined(found.value, "all sentences differ by the same", base)
     left = len(delta) - len(values)
-    return _by_t(found.value, found.se, len(sums) - 1, base, f"{left} rows without a likelihood are left out" if left else None)
+    notes = [f"{left} rows without a likelihood are left out" if left else None]
+    if len(sums) < _FEW:
+        notes.append(_few_clusters(len(sums), least))
+    return t_comparison(found.value, found.se, len(sums) - 1, **base, note=noted(*notes))
 
 
 def fits_test(shares_a: Floats, values_a: Floats, shares_b: Floats, values_b: Floats, n: int, level: float = 0.95) -> Comparison:
@@ -348,19 +395,10 @@ def fits_test(shares_a: Floats, values_a: Floats, shares_b: Floats, values_b: Fl
     se, size = math.sqrt(found.total), float(np.abs([*values_a, *values_b]).max())
     if se <= _ROUNDING * max(size, 1.0):
         return _undefined(difference, "every item adds the same to both models, so that there is no standard error", base)
-    note = None
+    notes = [_few_clusters(blocks)] if blocks < _FEW else []
     if min(len(values_a), len(values_b)) == 1:
-        note = "one fine-tuning seed: how other seeds would do is not covered"
-    return _by_t(difference, se, found.freedom, base, note)
-
-
-def _by_t(difference: float, se: float, freedom: float, base: dict[str, Any], note: str | None) -> Comparison:
-    from scipy.stats import t
-
-    half = float(t.ppf((1 + base["level"]) / 2, freedom)) * se
-    p = 2 * float(t.sf(abs(difference) / se, freedom))
-    mde = minimum_detectable(se, freedom)
-    return Comparison(difference, se, difference - half, difference + half, p, **base, freedom=freedom, mde=mde, note=note)
+        notes.append("one fine-tuning seed: how other seeds would do is not covered")
+    return t_comparison(difference, se, found.freedom, **base, note=noted(*notes))
 
 
 def _undefined(difference: float | None, note: str | None, base: dict[str, Any]) -> Comparison:

@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from babyeval.stats.intervals import Estimate
+from babyeval.stats.intervals import Estimate, wilson_interval
 from babyeval.stats.power import minimum_detectable
 
 Floats = NDArray[np.float64]
@@ -179,20 +179,6 @@ def over_seeds_and_items(
     if se is None:
         return Estimate(value, None, None, None, method, n, blocks, note)
     return Estimate(value, se, max(low, value - quantile * se), min(high, value + quantile * se), method, n, blocks)
-
-
-def wilson_interval(share: float, size: float, quantile: float) -> tuple[float, float]:
-    """Wilson's score interval (1927, JASA 22) for a share of ``size`` independent items, which need not be whole.
-
-    Example:
-        >>> low, high = wilson_interval(0.8, 10, 1.959964)
-        >>> round(low, 3), round(high, 3)
-        (0.49, 0.943)
-    """
-    spread = quantile**2 / size
-    centre = (share + spread / 2) / (1 + spread)
-    half = quantile / (1 + spread) * math.sqrt(share * (1 - share) / size + spread / (4 * size))
-    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
 def over_seeds(values: Sequence[float], n: int, clusters: int, level: float = 0.95) -> Estimate:

@@ -9,7 +9,7 @@ from statistics import fmean, stdev, variance
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, spearmanr, ttest_1samp
+from scipy.stats import binomtest, pearsonr, spearmanr, ttest_1samp
 from stored import MEASURES, fitted, ranking, rating, reading, reported, trajectory
 
 import babyeval
@@ -116,6 +116,9 @@ def test_ages_of_acquisition_are_compared_over_the_words_that_both_have(tmp_path
     trajectory(tmp_path, "b", [None, None, *[rng.random() for _ in gold[2:]]], gold, ["chck_1M", "chck_2M"])
     row = only(tmp_path, "a", "b")
     assert (row.task, row.n) == ("aoa", 28)
+    assert row.difference == pytest.approx(row.value_a - row.value_b)  # over the same words, as the headlines are not
+    assert row.value_a == pytest.approx(pearsonr(ages[2:], gold[2:]).statistic)
+    assert f"{pearsonr(ages, gold).statistic:.3f}" in row.note
     assert "28 words" in row.note
 
 
@@ -154,7 +157,7 @@ def test_fine_tuned_models_are_compared_over_seeds_and_items(tmp_path) -> None:
     for name, right in (("a", 0.9), ("b", 0.6)):
         labels = {seed: predicted(right) for seed in (1, 2, 3)}
         values[name] = fmean(100 * fmean(x == y for x, y in zip(part, gold, strict=True)) for part in labels.values())
-        fitted(tmp_path, name, labels, gold, value=values[name], hyper=name)
+        fitted(tmp_path, name, labels, gold, hyper=name)
     row = only(tmp_path, "a", "b")
     assert row.difference == pytest.approx(values["a"] - values["b"])
     assert row.p < 0.05
@@ -167,7 +170,7 @@ def test_f1_of_fine_tuned_models(tmp_path) -> None:
     gold = [1, 1, 1, 0, 0, 0, 1, 0] * 5
     for name, wrong in (("a", 2), ("b", 11)):
         labels = {seed: [1 - g if i < wrong + seed else g for i, g in enumerate(gold)] for seed in (1, 2)}
-        fitted(tmp_path, name, labels, gold, task="mrpc", value=50.0)
+        fitted(tmp_path, name, labels, gold, task="mrpc")
     row = only(tmp_path, "a", "b")
 
     def f1(wrong: int) -> float:
@@ -177,6 +180,7 @@ def test_f1_of_fine_tuned_models(tmp_path) -> None:
 
     assert row.metric == "f1"
     assert row.difference == pytest.approx(fmean(f1(w) for w in (3, 4)) - fmean(f1(w) for w in (12, 13)))
+    assert row.difference == pytest.approx(row.value_a - row.value_b)
     assert row.p is not None
 
 
@@ -271,10 +275,12 @@ def test_items_that_do_not_join_are_refused_with_counts(tmp_path) -> None:
         ({"version": 2}, "different versions of the task (version 1: a; version 2: b)"),
         ({"data": "e" * 64}, "different data (dddddddddddd: a; eeeeeeeeeeee: b)"),
         ({"protocol_version": 2}, "different versions of the protocol"),
+        ({"made": {"scoring_version": 9}}, "different versions of scoring (version 1: a; version 9: b)"),
+        ({"made": {"task_code": "zzz"}}, "different code of the task (yyy: a; zzz: b)"),
     ],
 )
 def test_what_was_not_measured_alike_is_refused(tmp_path, change, said) -> None:
-    ranking(tmp_path, "a", draws(1, 12, 10, 0.5))
+    ranking(tmp_path, "a", draws(1, 12, 10, 0.5), made={"task_code": "yyy"})
     ranking(tmp_path, "b", draws(2, 12, 10, 0.5), **change)
     for name in "ab":
         ranking(tmp_path, name, draws(1, 5, 10, 0.5), task="blimp_supplement")
@@ -296,7 +302,7 @@ def test_sentences_name_test_unit_family_and_what_would_have_been_found(tmp_path
     (said,) = report.paragraphs
     assert "a is better than b on blimp (+" in said
     assert "no difference of a and b was found on blimp_supplement" in said
-    assert f"80% power only for at least {supplement.mde:.2f} points" in said
+    assert f"80% power only for at least {supplement.mde:.2f} points at the unadjusted 5% level" in said
     assert "t over subset means (unit subsets" in said
     assert "Holm-adjusted over the family of 2 tests (2 scores x 1 pair)" in said
     assert "80% power" not in blimp.sentence

@@ -1,4 +1,4 @@
-"""Two conditions over seeds: against scipy, brute force, and statsmodels' mixed model."""
+"""Two conditions over seeds: against scipy, brute force, and REML by search."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from scipy.optimize import minimize
 from scipy.stats import f_oneway, permutation_test, t, ttest_ind
+from statsmodels.stats.anova import anova_lm
 
 from babyeval.errors import UsageError
 from babyeval.stats.conditions import compare_conditions, mixed_model, seed_variance, weighted_means
@@ -55,6 +57,21 @@ def test_size_of_the_permutation_by_enumeration():
         rest = [i for i in range(10) if i not in chosen]
         hits += compare_conditions(values[list(chosen)], values[rest]).p_permutation <= 0.05
     assert hits == 12
+
+
+def test_ten_against_ten_seeds_are_enumerated():
+    """All 184,756 arrangements; for whole values, sets of each sum can be counted instead."""
+    rng = np.random.default_rng(4)
+    a, b = rng.integers(55, 66, 10), rng.integers(56, 68, 10)
+    found, own = compare_conditions(a, b), int(a.sum())
+    ways = np.zeros((11, 20 * 70), object)  # ways[k, s]: how many sets of k values add up to s
+    ways[0, 0] = 1
+    for value in (*a.tolist(), *b.tolist()):
+        ways[1:, value:] = ways[1:, value:] + ways[:-1, :-value]
+    total = math.comb(20, 10)
+    assert sum(ways[10]) == total
+    assert found.p_permutation == pytest.approx(2 * min(sum(ways[10, own:]), sum(ways[10, : own + 1])) / total)
+    assert found.smallest_p == 2 / total
 
 
 def test_many_seeds_are_drawn_reproducibly():
@@ -120,48 +137,84 @@ def cells(rng, seeds, subsets, *, seed=0.5, pair=0.5, rest=0.3):
     return pd.DataFrame(rows, columns=["condition", "seed", "subset", "value"])
 
 
-def statsmodels_fit(frame):
-    data = frame.assign(
-        side=np.where(frame.condition == "a", 1.0, 0.0),
-        s=frame.condition + frame.seed.astype(str),
-        cs=frame.condition + frame.subset,
-    )
-    parts = {"s": "0 + C(s)", "cs": "0 + C(cs)"}
-    fit = smf.mixedlm("value ~ side + C(subset)", data, groups=np.ones(len(data)), vc_formula=parts).fit(method="powell")
-    return fit.fe_params["side"], fit.bse_fe["side"]
+def reml(frame):
+    """Estimate and error by REML of the model as it is written, with seeds and rest of each condition: no closed form."""
+    a = (frame.condition == "a").to_numpy(float)
+    fixed = np.column_stack([np.ones(len(frame)), a, pd.get_dummies(frame.subset, drop_first=True).to_numpy(float)])
+    seed, pair = (pd.get_dummies(frame.condition + frame[name].astype(str)).to_numpy(float) for name in ("seed", "subset"))
+    seeds, rests = [np.diag(side) @ seed @ seed.T @ np.diag(side) for side in (a, 1 - a)], [np.diag(a), np.diag(1 - a)]
+    parts, y = np.array([*seeds, pair @ pair.T, *rests]), frame.value.to_numpy() - frame.value.mean()
+
+    def fit(log_variances):
+        inverse = np.linalg.inv(np.tensordot(np.exp(log_variances), parts, 1))
+        covariance = np.linalg.inv(fixed.T @ inverse @ fixed)
+        effects = covariance @ fixed.T @ inverse @ y
+        residual = y - fixed @ effects
+        logs = -np.linalg.slogdet(inverse)[1] - np.linalg.slogdet(covariance)[1]
+        return logs + residual @ inverse @ residual, effects[1], math.sqrt(covariance[1, 1])
+
+    found = minimize(lambda x: fit(x)[0], np.log([0.3, 0.3, 0.3, 0.1, 0.1]), method="L-BFGS-B", bounds=[(-9, 5)] * 5)
+    return found.x, *fit(found.x)[1:]
 
 
-# statsmodels warns of estimates at the boundary; its default optimiser stops before them, which Powell's does not.
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    ("seeds", "draw", "effects", "zero"),
-    [
-        ((3, 3), 1, {}, "condition x subset"),
-        ((2, 4), 2, {}, ""),
-        ((4, 4), 7, {"pair": 0.0}, "condition x subset"),
-        ((4, 3), 4, {"seed": 0.0}, "seeds"),
-    ],
-)
-def test_mixed_model_is_that_of_statsmodels(seeds, draw, effects, zero):
-    frame = cells(np.random.default_rng(draw), seeds, 6, **effects)
-    found, (difference, se) = mixed_model(frame), statsmodels_fit(frame)
+@pytest.mark.parametrize(("seeds", "draw"), [((3, 3), 6), ((2, 4), 2), ((4, 3), 4)])
+def test_mixed_model_is_that_of_reml(seeds, draw):
+    frame = cells(np.random.default_rng(draw), seeds, 6, seed=0.9, pair=0.9)
+    found, (variances, difference, se) = mixed_model(frame), reml(frame)
+    assert variances.min() > -5, "inside: at its bounds REML has no closed form"
     assert found.difference == pytest.approx(difference, rel=1e-6)
-    assert found.se == pytest.approx(se, rel=1e-4)
-    assert found.note == (f"the variance of {zero} is estimated as 0" if zero else None)
+    assert found.se == pytest.approx(se, rel=2e-3)
+    assert "estimated as 0" not in (found.note or "")
     assert found.p == pytest.approx(2 * t.sf(abs(found.difference) / found.se, found.freedom))
     assert (found.unit, found.clusters) == ("seeds", sum(seeds))
 
 
-def test_mixed_model_where_all_subsets_act_alike_is_the_pooled_t_test():
-    """Without a variance of condition x subset, the error is that of seed means."""
-    frame = cells(np.random.default_rng(11), (4, 4), 5, pair=0.0, seed=2.0, rest=1.0)
-    found, means = mixed_model(frame), frame.groupby(["condition", "seed"]).value.mean()
-    known = ttest_ind(means["a"], means["b"])
-    if "condition x subset" in (found.note or ""):
-        assert found.difference / found.se == pytest.approx(known.statistic)
-        assert found.freedom == known.df
-    else:
-        assert abs(found.difference / found.se) < abs(known.statistic)
+def test_mixed_model_by_its_mean_squares():
+    """Error and degrees of freedom from an analysis of variance of each condition."""
+    frame = cells(np.random.default_rng(3), (3, 5), 8, pair=1.0)
+    found, subsets = mixed_model(frame), 8
+    terms, wide = [], frame.pivot_table(index="condition", columns="subset", values="value")
+    for _, part in frame.groupby("condition"):
+        table, count = anova_lm(smf.ols("value ~ C(seed) + C(subset)", part).fit()), part.seed.nunique()
+        squares = table.sum_sq / table.df
+        terms += [(squares["C(seed)"] / count / subsets, count - 1)]
+        terms += [(-squares["Residual"] / count / subsets, table.df["Residual"])]
+    terms += [((wide.loc["a"] - wide.loc["b"]).var() / subsets, subsets - 1)]
+    variance = sum(term for term, _ in terms)
+    assert found.se == pytest.approx(math.sqrt(variance))
+    assert found.freedom == pytest.approx(variance**2 / sum(term**2 / df for term, df in terms))
+
+
+@pytest.mark.parametrize("sizes", [(4, 4), (2, 5)])
+def test_mixed_model_where_all_subsets_act_alike_is_welchs_test(sizes):
+    """Without a variance of condition x subset, the error is that of seed means; with one it is larger."""
+    alike = 0
+    for draw in range(8):
+        frame = cells(np.random.default_rng(draw), sizes, 5, pair=0.0, seed=2.0, rest=1.0)
+        found, means = mixed_model(frame), frame.groupby(["condition", "seed"]).value.mean()
+        known = ttest_ind(means["a"], means["b"], equal_var=False)
+        if "condition x subset is estimated as 0" in (found.note or ""):
+            alike += 1
+            assert (found.p, found.freedom) == pytest.approx((known.pvalue, known.df))
+        else:
+            assert abs(found.difference / found.se) < abs(known.statistic)
+    assert 0 < alike < 8
+
+
+def test_mixed_model_with_few_seeds_says_what_they_cannot_show():
+    found = mixed_model(cells(np.random.default_rng(9), (2, 6), 6))
+    assert found.smallest_p == pytest.approx(2 / 28)
+    assert "with 2 against 6 seeds a permutation cannot give p below 0.071" in found.note
+    many = mixed_model(cells(np.random.default_rng(9), (5, 6), 6, pair=1.0))
+    assert (many.smallest_p, many.note) == (pytest.approx(2 / 462), None)
+
+
+def test_intervals_of_conditions_move_with_the_effect():
+    """So that what they hold at a difference of 0, they hold at any."""
+    frame = cells(np.random.default_rng(10), (3, 4), 6)
+    moved = mixed_model(frame.assign(value=frame.value + 5.0 * (frame.condition == "a")))
+    found = mixed_model(frame)
+    assert (moved.low, moved.high, moved.se) == pytest.approx((found.low + 5, found.high + 5, found.se))
 
 
 def test_order_of_cells_does_not_matter_and_labels_turn_the_sign():

@@ -52,6 +52,13 @@ def test_contrast_of_two_is_welch():
     assert (found.se, found.low, found.mde) == (pair.se, pair.low, pair.mde)
 
 
+def test_interval_of_a_contrast_moves_with_the_effect():
+    groups, weights = study(), PLANNED["sequential against merged"]
+    found = contrast(groups, weights)
+    moved = contrast({**groups, "it_merged": [value - 4 for value in groups["it_merged"]]}, weights)
+    assert (moved.low, moved.high) == pytest.approx((found.low + 4, found.high + 4))
+
+
 def test_contrast_of_three_by_hand():
     groups = study()
     found = contrast(groups, PLANNED["sequential against merged"])

@@ -9,9 +9,10 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse.csgraph import connected_components
 from scipy.stats import t
 
-from babyeval.stats.intervals import proportion, stratified_macro_mean
+from babyeval.stats.intervals import macro_mean, proportion, stratified_macro_mean
 
 Sample = tuple[list[float], list[str], list[str], list[str]]
 
@@ -28,7 +29,7 @@ def reference(values, strata, within, clusters) -> tuple[float, float, float]:
     """Value, error and degrees of freedom: OLS with a dummy for each cell, weights from the definition of a mean of means.
 
     Each cell's coefficient is stretched by sqrt(C / (C - 1)) for its C clusters; the degrees of freedom
-    are Satterthwaite's over the cells' own variances.
+    are Satterthwaite's over the cells' own variances, those of connected cells bounded by their clusters.
     """
     values, strata, within = np.asarray(values, float), np.asarray(strata), np.asarray(within)
     cells = sorted(set(zip(strata.tolist(), within.tolist(), strict=True)))
@@ -40,8 +41,15 @@ def reference(values, strata, within, clusters) -> tuple[float, float, float]:
     count = np.array([len({c for c, inside in zip(clusters, column, strict=True) if inside}) for column in dummies.T])
     stretched = weights * np.sqrt(count / (count - 1))
     own = stretched**2 * np.diag(covariance)
-    freedom = own.sum() ** 2 / (own**2 / (count - 1)).sum() if own.sum() else math.inf
-    return float(weights @ plain.params), math.sqrt(max(float(stretched @ covariance @ stretched), 0.0)), freedom
+    table = np.array([np.bincount(numbered(clusters), column, len(set(clusters))) for column in dummies.T])
+    inverse = 0.0
+    for part in range((parts := connected_components(table @ table.T))[0]):
+        inside = parts[1] == part
+        share, alone = (stretched * inside) @ covariance @ (stretched * inside), own[inside]
+        cells_df = alone.sum() ** 2 / (alone**2 / (count[inside] - 1)).sum() if alone.sum() > 1e-18 else math.inf
+        inverse += share**2 / min(cells_df, (table[inside].sum(axis=0) > 0).sum() - 1)
+    variance = max(float(stretched @ covariance @ stretched), 0.0)
+    return float(weights @ plain.params), math.sqrt(variance), variance**2 / inverse if inverse > 0 else math.inf
 
 
 @st.composite
@@ -100,6 +108,16 @@ def test_a_cluster_that_crosses_strata_by_hand():
     opposed = stratified_macro_mean([1, 0, 0, 1], list("aabb"), ["p", "q", "p", "q"])
     assert (opposed.value, opposed.se) == (0.5, None), "what one cell gains the other loses"
     assert opposed.note
+
+
+def test_clusters_in_all_strata_count_once():
+    """Five stories, asked about in three strata: 4 degrees of freedom, not the 12 of fifteen stories."""
+    rng = np.random.default_rng(18)
+    values, strata, stories = rng.random(60).tolist(), np.repeat(list("abc"), 20).tolist(), names(5) * 12
+    crossed = macro_mean(values, strata, stories)
+    apart = macro_mean(values, strata, [s + c for s, c in zip(strata, stories, strict=True)])
+    assert crossed.freedom == pytest.approx(4)
+    assert 4 < apart.freedom <= 12
 
 
 @given(crossing())

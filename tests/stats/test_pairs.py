@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from itertools import product
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_subset_means_are_tested_as_by_scipy(count, level):
     assert found.se == pytest.approx(differences.std(ddof=1) / math.sqrt(count), abs=1e-12)
     assert (found.freedom, found.unit, found.clusters, found.n) == (count - 1, "subsets", count, 13_400)
     assert found.mde == pytest.approx(
-        TTestPower().solve_power(nobs=count, alpha=0.05, power=0.8) * differences.std(ddof=1), rel=1e-4
+        TTestPower().solve_power(nobs=count, alpha=1 - level, power=0.8) * differences.std(ddof=1), rel=1e-4
     )
 
 
@@ -150,13 +151,45 @@ def test_it_is_the_error_of_a_single_models_score_without_its_bounds():
         ([], [], [], "no items"),
         ([1, 0, 1, 1], list("aabb"), list("1122"), "fewer than two independent clusters"),
         ([1, 1, 1, 1], list("aabb"), list("1234"), "equal"),
-        ([1, math.nan, 1, 1], list("aabb"), list("1234"), "not finite"),
+        ([1, math.nan, 1, math.inf], list("aabb"), list("1234"), "2 of 4 items have no finite value"),
     ],
 )
 def test_items_without_a_test(a, strata, clusters, reason):
     found = stratified_paired_test(a, [0.0] * len(a), strata, clusters)
     assert undefined(found)
     assert reason in found.note
+
+
+def test_few_clusters_have_their_sign_flips_beside_them():
+    """Five stories in three strata: what a story adds to the mean of the strata's means is flipped."""
+    rng = np.random.default_rng(19)
+    values = rng.choice([-1.0, 0.0, 1.0], (3, 4, 5), p=[0.1, 0.3, 0.6])
+    stories = np.tile(np.arange(5), 12)
+    strata = np.repeat(list("abc"), 20).tolist()
+    found = stratified_paired_test(values.ravel(), np.zeros(60), strata, stories.astype(str).tolist())
+    expected = permutation_test(
+        (values.mean(axis=(0, 1)),), lambda x, axis: x.mean(axis=axis), permutation_type="samples", n_resamples=math.inf
+    )
+    assert found.p_permutation == pytest.approx(expected.pvalue, abs=1e-12)
+    assert (found.smallest_p, found.clusters, found.freedom) == (0.0625, 5, pytest.approx(4))
+    assert "only 5 independent clusters" in found.note
+    many = stratified_paired_test(rng.normal(size=30), np.zeros(30), ["all"] * 30, names(30))
+    assert (many.p_permutation, many.note) == (None, None)
+
+
+def test_unequal_strata_and_nested_subsets_flip_what_a_cluster_adds():
+    rng = np.random.default_rng(20)
+    rows = [("a", "x", 3), ("a", "y", 2), ("b", "x", 4)]
+    strata, within, clusters = zip(*[(s, w, c) for s, w, times in rows for c in "pqrst" for _ in range(times)], strict=True)
+    values = rng.normal(0.4, 1, len(strata))
+    weights = np.array(
+        [{"ax": 1 / 4 / 15, "ay": 1 / 4 / 10, "bx": 1 / 2 / 20}[s + w] for s, w in zip(strata, within, strict=True)]
+    )
+    shares = np.array([sum((weights * values)[np.array(clusters) == name]) for name in "pqrst"])
+    found = stratified_paired_test(values, np.zeros(len(values)), strata, clusters, within)
+    assert shares.sum() == pytest.approx(found.difference)
+    flips = [abs(shares @ signs) >= abs(shares.sum()) - 1e-12 for signs in product((1, -1), repeat=5)]
+    assert found.p_permutation == pytest.approx(np.mean(flips))
 
 
 def test_held_out_likelihood_is_clustered_by_sentence():
@@ -179,11 +212,25 @@ def test_rows_without_a_likelihood_are_left_out_and_counted():
     found = held_out_test([0.1, math.nan, -0.2, 0.4, 0.2], list("abbcd"))
     assert (found.difference, found.n, found.clusters) == (pytest.approx(0.125), 4, 4)
     assert "1 rows" in found.note
+    assert "only 4 independent clusters" in found.note
     for delta, reason in (([math.nan] * 3, "no row"), ([0.1, math.inf, 0.2], "finite"), ([0.3] * 3, "the same")):
         none = held_out_test(delta, list("abc"))
         assert undefined(none)
         assert reason in none.note
     assert "one sentence" in held_out_test([0.1, 0.2], ["a", "a"]).note
+
+
+def test_intervals_move_with_the_effect():
+    """So that what they hold at a difference of 0, they hold at any."""
+    rng = np.random.default_rng(23)
+    delta, sentences = rng.normal(size=60), np.repeat(names(20), 3).tolist()
+    for test in (
+        lambda d: held_out_test(d.tolist(), sentences),
+        lambda d: subset_mean_test(d.tolist(), 60),
+        lambda d: stratified_paired_test(d, np.zeros(60), ["a", "b", "c"] * 20, sentences),
+    ):
+        found, moved = test(delta), test(delta + 7)
+        assert (moved.low, moved.high, moved.se) == pytest.approx((found.low + 7, found.high + 7, found.se))
 
 
 def test_the_least_detectable_difference_is_about_2_8_errors():

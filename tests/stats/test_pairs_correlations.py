@@ -103,6 +103,20 @@ def test_no_correlation_no_difference(a, b, human, reason):
     assert reason in found.note
 
 
+def test_the_least_p_and_lost_resamples_are_told():
+    a, b, human = sample(50, 6)
+    found = correlation_difference(a, b, human, names(50), draws=999)
+    assert (found.smallest_p, found.note) == (2 / 1000, None)
+    opposed = correlation_difference(human + 0.1 * a, 0.1 * b - human, human, names(50), draws=999)
+    assert opposed.p == opposed.smallest_p == 2 / 1000
+    rare = [1.0, *[0.0] * 11]  # what a resample holds of it with a chance of 1 - (11 / 12) ** 12
+    lost = correlation_difference(rare, list(range(12)), [3.0, *range(11)], names(12), draws=2000)
+    count = int(lost.note.split()[0])
+    assert count == pytest.approx(2000 * (11 / 12) ** 12, abs=90)
+    assert lost.smallest_p == 2 / (2001 - count)
+    assert f"{count} of 2000 resamples" in lost.note
+
+
 def test_few_clusters_and_equal_predictions_have_a_difference_only():
     a, b, human = sample(20, 5)
     few = correlation_difference(a, b, human, np.repeat(names(4), 5).tolist())

@@ -11,12 +11,13 @@ import statsmodels.formula.api as smf
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
-from scipy.stats import binom, norm, t, ttest_ind, ttest_rel
+from scipy.stats import binom, binomtest, multinomial, norm, t, ttest_ind, ttest_rel
 from sklearn.metrics import f1_score
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.contingency_tables import mcnemar as reference
 
 from babyeval.stats.pairs import fits_test, mcnemar, tango_interval
+from babyeval.stats.power import mcnemar_detectable, minimum_detectable
 from babyeval.stats.seeds import credit_shares, jackknife_shares, two_way, two_way_difference
 
 
@@ -107,6 +108,38 @@ def test_size_of_the_exact_test_by_enumeration():
         assert least <= size <= 0.05
 
 
+@pytest.mark.parametrize(
+    ("won", "lost", "n", "said"), [(5, 0, 103, True), (6, 16, 161, True), (30, 12, 100, False), (7, 5, 90, False)]
+)
+def test_an_interval_that_excludes_0_beside_a_large_p_says_why(won, lost, n, said):
+    found = mcnemar(*credits(0, won, lost, n - won - lost))
+    assert (not found.low <= 0 <= found.high and found.p >= 0.05) == said
+    assert ("more careful" in (found.note or "")) == said
+
+
+@pytest.mark.parametrize(("won", "lost", "n"), [(5, 0, 103), (9, 4, 60), (30, 12, 100), (1, 2, 30)])
+@pytest.mark.parametrize("level", [0.95, 0.99])
+def test_so_many_exact_tests_find_the_least_detectable_difference(won, lost, n, level):
+    """By all tables: wins and losses are multinomial, with the share of both that was seen or that the difference takes."""
+    found = mcnemar(*credits(0, won, lost, n - won - lost), level).mde
+    share = max((won + lost) / n, found)
+    p, q = (share + found) / 2, (share - found) / 2
+    power = 0.0
+    for counts in tables(n):
+        if sum(counts) and counts[0] > counts[1] and binomtest(counts[1], sum(counts), 0.5).pvalue < 1 - level:
+            power += multinomial.pmf((*counts, n - sum(counts)), n, (p, q, 1 - p - q)) if q > 1e-12 or not counts[1] else 0
+    assert power == pytest.approx(0.8, abs=1e-6)
+
+
+def test_the_least_detectable_difference_is_that_of_the_normal_test_for_many_items_only():
+    normal = [minimum_detectable(math.sqrt(share / n)) for share, n in ((0.1, 20_000), (0.05, 100))]
+    exact = [mcnemar_detectable(round(share * n), n) for share, n in ((0.1, 20_000), (0.05, 100))]
+    assert exact[0] == pytest.approx(normal[0], rel=0.01)
+    assert exact[1] > 1.2 * normal[1]
+    assert mcnemar_detectable(3, 5) is None, "five items that differ never reach .05"
+    assert mcnemar_detectable(0, 100) == pytest.approx(0.0779, abs=1e-4), "8 items at least, of which 6 must differ"
+
+
 def test_shared_ties_are_left_to_the_paired_t_test():
     a, b = [1, 1, 0.5, 0, 1, 1], [0, 1, 0, 0, 0.5, 1]
     found = mcnemar(a, b)
@@ -116,7 +149,7 @@ def test_shared_ties_are_left_to_the_paired_t_test():
 
 
 def test_no_items_and_no_numbers_have_no_test():
-    for pair, reason in ((([], []), "no items"), (([1, math.nan], [0, 1]), "not finite")):
+    for pair, reason in ((([], []), "no items"), (([1, math.nan], [0, 1]), "1 of 2 items")):
         found = mcnemar(*pair)
         assert (found.difference, found.p, found.low) == (None, None, None)
         assert reason in found.note

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
-from babyeval.stats.permutation import sign_flip
+from babyeval.stats.permutation import flipped_sums, sign_flip
 
 
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=9))
@@ -43,6 +43,24 @@ def test_drawing_agrees_with_enumeration():
     assert 0.02 < exact < 0.5
     assert abs(drawn - exact) < 4 * math.sqrt(exact * (1 - exact) / 9_999)
     assert drawn == sign_flip(values)[0] != sign_flip(values, seed=1)[0]
+
+
+def test_drawn_signs_are_fair_and_independent_and_those_of_a_unit_are_one():
+    """Each statistic being a unit of its own shows its sign; the last is the sum of three, from different bytes."""
+    shares = np.hstack([np.eye(21), np.isin(np.arange(21), (0, 9, 20))[:, None]])
+    found = flipped_sums(shares, 4_000, 1)
+    assert found.shape == (22, 4_001)
+    assert (found[:, 0] == shares.sum(axis=0)).all(), "the data's own signs come first"
+    signs = found[:21, 1:]
+    assert set(np.unique(signs)) == {-1.0, 1.0}
+    assert np.abs(signs @ signs.T / 4_000 - np.eye(21)).max() < 5 / math.sqrt(4_000)
+    assert np.abs(signs.mean(axis=1)).max() < 5 / math.sqrt(4_000)
+    assert (found[21, 1:] == signs[[0, 9, 20]].sum(axis=0)).all()
+
+
+def test_all_signs_are_enumerated_once():
+    found = flipped_sums(np.eye(6), 9_999, 0)
+    assert sorted(map(tuple, found.T.tolist())) == sorted((1, *rest) for rest in itertools.product((1, -1), repeat=5))
 
 
 def test_many_differences_are_drawn_in_parts():

@@ -25,6 +25,13 @@ def test_with_a_known_error_it_is_that_of_a_normal_test():
     assert minimum_detectable(1.0) == pytest.approx(2.80, abs=0.002)  # statistics.md, section 10
 
 
+@pytest.mark.parametrize(("freedom", "one", "among"), [(11, 3.08, 4.57), (66, 2.84, 3.83), (None, 2.80, 3.71)])
+def test_one_of_twelve_adjusted_tests_finds_less(freedom, one, among):
+    """By Bonferroni's level, which is Holm's at its worst; statsmodels has the t tests of one sample above."""
+    found = [minimum_detectable(1.0, freedom, 1 - 0.05 / tests) for tests in (1, 12)]
+    assert found == pytest.approx([one, among], abs=0.006)
+
+
 def test_fewer_degrees_of_freedom_find_less():
     found = [minimum_detectable(1.0, freedom) for freedom in (1, 1.5, 2, 4, 7.3, 30, None)]
     assert found == sorted(found, reverse=True)

@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.proportion import proportion_confint
 
+from babyeval.stats.intervals import wilson_interval
 from babyeval.stats.seeds import (
     blocks_of,
     credit_shares,
@@ -20,7 +21,6 @@ from babyeval.stats.seeds import (
     over_seeds,
     over_seeds_and_items,
     two_way,
-    wilson_interval,
 )
 
 
@@ -130,4 +130,6 @@ def test_interval_covers_the_mean_of_other_seeds_and_items(n, seeds, mean, sprea
         y = sample(n, seeds, mean=mean, seed=spread, rest=1.0, rng=1000 + k)
         found = over_seeds_and_items(y.mean(axis=0), credit_shares(y, singles(n)), n, wilson=True)
         covered += found.low <= truth <= found.high
-    assert 0.925 < covered / rounds < 0.98
+    print(f"n={n} seeds={seeds} mean={mean} spread={spread}: held {covered / rounds}")
+    # Where seeds add nothing, their variance is over-estimated, since it is never below 0: the interval is too wide.
+    assert 0.93 <= covered / rounds <= (0.97 if spread else 0.98)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy.special import expit
+from scipy.stats import t
 
 from babyeval.stats.intervals import stratified_macro_mean
 from babyeval.stats.pairs import (
@@ -55,7 +56,7 @@ class Suite:
         return np.add.reduceat(credits[0] - credits[1], self.starts) / self.sizes
 
 
-@pytest.mark.parametrize("interaction", [0.0, 0.3])
+@pytest.mark.parametrize("interaction", [0.0, 0.3, 0.6])
 def test_subset_means_hold_their_size(interaction):
     """67 subsets of 200 items, with and without an interaction of model and subset; the truth of all subsets is 0."""
     suite, hits, flips, held = Suite([200] * 67, interaction, 67), 0, 0, 0
@@ -71,12 +72,12 @@ def test_subset_means_hold_their_size(interaction):
 def test_mcnemar_over_rejects_with_an_interaction():
     """Why it is no default for subsets: it holds its size for the same items only, see `Decided defaults`."""
     rates = []
-    for interaction in (0.0, 0.3):
+    for interaction in (0.0, 0.3, 0.6):
         suite = Suite([200] * 67, interaction, 68)
         rates.append(np.mean([mcnemar(*suite.draw()[0].tolist()).p < 0.05 for _ in range(REPLICATIONS)]))
     print(f"McNemar without and with interaction {rates}")
     assert 0.03 <= rates[0] <= 0.07
-    assert rates[1] > 0.15
+    assert 0.15 < rates[1] < rates[2]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,21 @@ def test_stratified_pairs_hold_for_these_subsets(sizes, interaction):
     assert 0.93 <= held / REPLICATIONS <= 0.97
     if interaction == 0:
         assert 0.03 <= hits / REPLICATIONS <= 0.07
+
+
+def test_few_stories_in_all_strata():
+    """Five stories, asked about in three strata: 4 degrees of freedom hold the level, those of fifteen stories do not."""
+    rng, hits, held, blind = np.random.default_rng(18), 0, 0, 0
+    stories, strata = np.tile(np.arange(5), 12), np.repeat(list("abc"), 20).tolist()
+    for _ in range(REPLICATIONS):
+        d = rng.normal(size=60) + 0.8 * rng.normal(size=5)[stories]
+        found = stratified_paired_test(d.tolist(), [0.0] * 60, strata, stories.astype(str).tolist())
+        hits, held = hits + (found.p < 0.05), held + (found.low <= 0 <= found.high)
+        blind += 2 * t.sf(abs(found.difference) / found.se, 12) < 0.05
+    print(f"5 stories in 3 strata: rejected {hits / REPLICATIONS}, with 12 degrees of freedom {blind / REPLICATIONS}")
+    assert 0.03 <= hits / REPLICATIONS <= 0.07
+    assert 0.93 <= held / REPLICATIONS <= 0.97
+    assert blind / REPLICATIONS > 0.08
 
 
 @pytest.mark.parametrize(("subsets", "size"), [(67, 200), (5, 20)])
@@ -128,16 +144,18 @@ def test_correlations_that_do_not_differ(n, kind):
 
 def test_held_out_likelihoods_that_do_not_differ():
     """205 sentences of 2 to 14 words; differences have heavy tails and are alike within a sentence."""
-    rng, hits, flips, blind = np.random.default_rng(205), 0, 0, 0
+    rng, hits, flips, blind, missed = np.random.default_rng(205), 0, 0, 0, 0
     for _ in range(REPLICATIONS):
         sentence = np.repeat(np.arange(205), rng.integers(2, 15, 205))
         delta = 0.1 * rng.standard_t(5, len(sentence)) + 0.05 * rng.standard_t(5, 205)[sentence]
         found = held_out_test(delta.tolist(), sentence.astype(str).tolist())
         hits, flips = hits + (found.p < 0.05), flips + (found.p_permutation < 0.05)
+        missed += not found.low <= 0 <= found.high
         blind += abs(delta.mean()) > 1.96 * delta.std() / math.sqrt(len(delta))
     print(f"held-out t {hits / REPLICATIONS}, sign flip {flips / REPLICATIONS}, by rows {blind / REPLICATIONS}")
     assert 0.03 <= hits / REPLICATIONS <= 0.07
     assert 0.03 <= flips / REPLICATIONS <= 0.07
+    assert missed == hits, "coverage is one minus the size"
     assert blind / REPLICATIONS > 0.1, "an error that ignores sentences would not do"
 
 
@@ -175,7 +193,8 @@ def test_fine_tuned_models(n, seeds, spread, shift):
     print(
         f"fits n={n} seeds={seeds} spread={spread} shift={shift}: held {held / REPLICATIONS}, items alone {blind / REPLICATIONS}"
     )
-    assert 0.93 <= held / REPLICATIONS <= 0.98
+    # Where seeds add nothing, their variance is over-estimated, since it is never below 0: the interval is too wide.
+    assert 0.93 <= held / REPLICATIONS <= (0.97 if spread or seeds == 1 else 0.98)
     if spread == 0.8:
         assert blind / REPLICATIONS < 0.85, "an error that ignores seeds would not do"
 

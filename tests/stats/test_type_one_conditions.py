@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
-from scipy.stats import ttest_1samp
+from scipy.stats import ttest_1samp, ttest_ind
 
 from babyeval.stats.conditions import compare_conditions, mixed_model
 from babyeval.stats.designs import contrast
 from babyeval.stats.multiple import max_t
+from babyeval.stats.pairs import mcnemar
 
 REPLICATIONS = 2000
 LOW, HIGH = 0.03, 0.07
@@ -67,6 +68,20 @@ def test_subsets_cannot_stand_for_seeds():
     assert rejected / REPLICATIONS > 0.4
 
 
+def test_one_seed_cannot_stand_for_a_condition():
+    """One model of each condition: tests of their items or subsets take the luck of two seeds for an effect."""
+    rng = np.random.default_rng(8)
+    by_items = by_subsets = 0
+    for _ in range(REPLICATIONS):
+        logit = rng.normal(1, 1, (1, 67, 1)) + 0.15 * rng.normal(size=(2, 1, 1))
+        credits = (rng.random((2, 67, 50)) < expit(logit)).astype(float)
+        by_items += mcnemar(*credits.reshape(2, -1).tolist()).p < 0.05
+        by_subsets += ttest_1samp(np.diff(credits.mean(axis=2), axis=0)[0], 0).pvalue < 0.05
+        assert compare_conditions([credits[0].mean()], [credits[1].mean()]).p is None
+    print(f"one seed each: McNemar {by_items / REPLICATIONS}, t over subsets {by_subsets / REPLICATIONS}")
+    assert min(by_items, by_subsets) / REPLICATIONS > 0.4
+
+
 def cells(values):
     conditions, seeds, subsets = (index.ravel() for index in np.indices(values.shape))
     return pd.DataFrame({"condition": conditions, "seed": seeds, "subset": subsets, "value": values.ravel()})
@@ -76,13 +91,16 @@ def cells(values):
 def test_mixed_model_for_other_subsets(seed, pair):
     """Where the claim is about phenomena like these, subsets are drawn as well, which Welch on seed means leaves out."""
     rng = np.random.default_rng(3)
-    rejected = welch = 0
+    rejected = welch = missed = 0
     for _ in range(REPLICATIONS):
         values = scores(rng, seed=seed, pair=pair)
-        rejected += mixed_model(cells(values)).p < 0.05
+        found = mixed_model(cells(values))
+        rejected += found.p < 0.05
+        missed += not found.low <= 0 <= found.high
         welch += compare_conditions(*values.mean(axis=2)).p < 0.05
     print(f"mixed model, seed sd {seed}, interaction {pair}: {rejected / REPLICATIONS}, Welch {welch / REPLICATIONS}")
     assert LOW <= rejected / REPLICATIONS <= HIGH
+    assert missed == rejected, "coverage is one minus the size"
     if not seed:
         assert welch / REPLICATIONS > 0.2, "seeds do not show how conditions differ over subsets"
 
@@ -95,15 +113,56 @@ def test_mixed_model_where_nothing_varies():
     assert rejected / REPLICATIONS <= HIGH
 
 
+def unbalanced(rng, seeds, spreads, *, pair=0.0, subsets=12):
+    """Two equal conditions with different numbers of seeds, which vary differently: rows of `cells`."""
+    subset = rng.normal(size=subsets)
+    tables = [
+        subset + pair * rng.normal(size=subsets) + spread * rng.normal(size=(count, 1)) + rng.normal(size=(count, subsets))
+        for count, spread in zip(seeds, spreads, strict=True)
+    ]
+    rows = [cells(table[None]).assign(condition=name) for name, table in zip("ab", tables, strict=True)]
+    return pd.concat(rows), [table.mean(axis=1) for table in tables]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "spreads", "pair"),
+    [((3, 5), (0.5, 0.5), 0.0), ((4, 8), (2, 0.5), 0.0), ((4, 8), (2, 0.5), 1.0), ((6, 4), (0.5, 2), 0.0), ((3, 3), (1, 2), 1.0)],
+)
+def test_mixed_model_of_unequal_conditions(seeds, spreads, pair):
+    rng = np.random.default_rng(9)
+    rejected = sum(mixed_model(unbalanced(rng, seeds, spreads, pair=pair)[0]).p < 0.05 for _ in range(REPLICATIONS))
+    print(f"mixed model, {seeds} seeds of sd {spreads}, interaction {pair}: {rejected / REPLICATIONS}")
+    assert rejected / REPLICATIONS <= HIGH
+
+
+def test_two_seeds_against_six_are_too_few():
+    """Here no t test holds its size, as the note says; the mixed model does no worse than Welch's."""
+    rng = np.random.default_rng(10)
+    rejected = welch = common = 0
+    for _ in range(REPLICATIONS):
+        frame, means = unbalanced(rng, (2, 6), (2, 0.5))
+        found = mixed_model(frame)
+        rejected, welch = rejected + (found.p < 0.05), welch + (compare_conditions(*means).p < 0.05)
+        common += ttest_ind(*means).pvalue < 0.05
+        assert "cannot give p below 0.071" in found.note
+    print(f"2 against 6 seeds: mixed {rejected / REPLICATIONS}, Welch {welch / REPLICATIONS}, common {common / REPLICATIONS}")
+    assert HIGH < welch / REPLICATIONS < 0.15
+    assert rejected <= welch + 0.01 * REPLICATIONS
+    assert common / REPLICATIONS > 0.2, "a variance that both conditions share would not do"
+
+
 def test_contrast_of_conditions_with_unequal_variances():
     rng = np.random.default_rng(5)
     weights = {"one": 0.5, "two": 0.5, "three": -1.0}
-    rejected = 0
+    rejected = missed = 0
     for _ in range(REPLICATIONS):
         groups = {name: rng.normal(60, sd, 5).tolist() for name, sd in zip(weights, (1, 1, 2), strict=True)}
-        rejected += contrast(groups, weights).p < 0.05
+        found = contrast(groups, weights)
+        rejected += found.p < 0.05
+        missed += not found.low <= 0 <= found.high
     print(f"contrast: {rejected / REPLICATIONS}")
     assert LOW <= rejected / REPLICATIONS <= HIGH
+    assert missed == rejected, "coverage is one minus the size"
 
 
 def family(rng, *, shared, effect=0.0):
