@@ -370,14 +370,20 @@ def _known_keys(kind: type[BaseModel], error: ValidationError) -> tuple[str, ...
 
 
 def differences(stored: dict[str, Any], recipe: AnyRecipe) -> list[str]:
-    """The keys in which a stored recipe is another than this one, each with both values."""
-    return _compare(stored, json.loads(recipe.model_dump_json()), "")
+    """The keys in which a stored recipe is another than this one, each with both values.
+
+    A key that a later version of babyeval knows is taken to have had its default.
+    """
+    return _compare(stored, recipe.as_json(), json.loads(recipe.model_dump_json(exclude_defaults=True)), "")
 
 
-def _compare(old: Any, new: Any, place: str) -> list[str]:
+def _compare(old: Any, new: Any, own: Any, place: str) -> list[str]:
+    """`own` holds of `new` what is no default."""
     if isinstance(old, dict) and isinstance(new, dict):
+        own = own if isinstance(own, dict) else {}
         found = []
         for key in sorted(old.keys() | new.keys()):
-            found += _compare(old.get(key), new.get(key), f"{place}.{key}" if place else key)
+            if key in old or key in own:
+                found += _compare(old.get(key), new.get(key), own.get(key), f"{place}.{key}" if place else key)
         return found
     return [] if old == new else [f"{place}: {json.dumps(old)} there, {json.dumps(new)} here"]

@@ -85,10 +85,15 @@ def run_stage(stage: Stage, recipe: AnyRecipe, out: Path, resume: bool, reporter
     from .devices import connected
 
     started = time.monotonic()
-    recipe = recipe_of(stage, recipe)
+    whole, recipe = recipe, recipe_of(stage, recipe)
     with connected(recipe) as devices:
         if not devices.main:
             reporter = Quiet()
+        if whole.section != recipe.section:
+            reporter.note(
+                f"The recipe of '{whole.condition}' is a tuning; this is the {stage} it begins with. "
+                f"'babyeval train {whole.section}' runs all of it."
+            )
         if stage in ("corpus", "tokenizer") and isinstance(recipe, Recipe):
             result = _data(stage, recipe, out, reporter)
         else:

@@ -194,6 +194,17 @@ def test_differences_name_keys_and_both_values(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("name", ["tiny", "tiny-merged", "tiny-dpo"])
+def test_a_key_that_is_newer_than_the_stored_recipe_had_its_default(name):
+    recipe = load_recipe(name)
+    stored = json.loads(recipe.model_dump_json())
+    section = stored[recipe.section]
+    assert section.pop("dtype") == "float32"
+    assert differences(stored, recipe) == []
+    section["dtype"] = "bfloat16"
+    assert differences(stored, recipe) == [f'{recipe.section}.dtype: "bfloat16" there, "float32" here']
+
+
 def test_a_recipe_cannot_be_changed():
     recipe = load_recipe("tiny")
     with pytest.raises(ValueError, match="frozen"):

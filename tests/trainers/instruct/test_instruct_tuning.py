@@ -120,6 +120,15 @@ def same_weights(one: Path, other: Path) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+def test_pre_training_by_a_tunings_recipe_says_that_it_tunes_nothing(place: Path) -> None:
+    listener = Listener()
+    result = run_stage("pretrain", recipe(place), place / "runs", False, listener)
+    assert result.finished_before
+    assert result.folder.parent.name == "pretrained"
+    (said,) = (text for text in listener.said if "is a tuning" in text)
+    assert "'babyeval train instruct' runs all of it" in said
+
+
 def test_a_tuned_model_says_where_it_comes_from(unbroken: Any, place: Path) -> None:
     result, listener = unbroken
     parent = open_checkpoint(parse_model(str(place / "runs" / "pretrained" / "seed_7" / "final")))
