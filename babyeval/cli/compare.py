@@ -11,35 +11,67 @@ import typer
 from babyeval.cli.options import Json, Text, settings
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from babyeval.comparison.designs import EffectRow, PlanRow
     from babyeval.comparison.report import CompareReport, ComparisonRow
 
 
+_Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Models, NAME or NAME@REVISION; with --by condition, conditions. Default: all, if few.", show_default=False
+    ),
+]
+_Results = Annotated[Path | None, typer.Option(help="Results folder. Default: results.")]
+_Protocol = Annotated[Text, typer.Option(help="Default: robust, else the only one that all share.")]
+_Split = Annotated[Text, typer.Option(help="Default: the largest that all have, task by task.")]
+_Backend = Annotated[Text, typer.Option(help="Which backend, of models that were scored in several ways.")]
+_Revision = Annotated[Text, typer.Option(help="Which revision, of models with several. Default: main, else final.")]
+_By = Annotated[Text, typer.Option(help="condition: compare training conditions, over their training seeds.")]
+_Tasks = Annotated[Text, typer.Option(help="all, a group, or task names: NAME,NAME. Default: all.")]
+_Level = Annotated[
+    Text, typer.Option(help="items, subsets or seeds: what counts as a replication. Default: what the task allows.")
+]
+_Correction = Annotated[Text, typer.Option(help="For many tests: holm, bh, by or maxt. Default: holm.")]
+_Baseline = Annotated[Text, typer.Option(help="Compare all others with this one, instead of all pairs.")]
+_Contrast = Annotated[
+    list[str] | None,
+    typer.Option(help="With --by condition a planned contrast: 'a,b against c'; may be repeated.", show_default=False),
+]
+_Factor = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="With --by condition a factor of a design: 'curriculum=merged:a;sequential:b,c'; may be repeated.",
+        show_default=False,
+    ),
+]
+_Squares = Annotated[int, typer.Option(min=2, max=3, help="Type of the sums of squares of factors.")]
+_Plan = Annotated[Text, typer.Option(help="With --by condition what studies of so many seeds each would find: 3,5,10.")]
+_Figure = Annotated[
+    Path | None, typer.Option(help="With --by condition box plots of z-scores: a file that ends in .svg, .png or .pdf.")
+]
+_ZScores = Annotated[Path | None, typer.Option(help="With --by condition the z-scores: a file that ends in .csv.")]
+
+
 def compare(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Models, NAME or NAME@REVISION; with --by condition, conditions. Default: all, if few.", show_default=False
-        ),
-    ] = None,
-    results: Annotated[Path | None, typer.Option(help="Results folder. Default: results.")] = None,
-    protocol: Annotated[Text, typer.Option(help="Default: robust, else the only one that all share.")] = None,
-    split: Annotated[Text, typer.Option(help="Default: the largest that all have, task by task.")] = None,
-    backend: Annotated[Text, typer.Option(help="Which backend, of models that were scored in several ways.")] = None,
-    revision: Annotated[Text, typer.Option(help="Which revision, of models with several. Default: main, else final.")] = None,
-    by: Annotated[Text, typer.Option(help="condition: compare training conditions, over their training seeds.")] = None,
-    tasks: Annotated[Text, typer.Option(help="all, a group, or task names: NAME,NAME. Default: all.")] = None,
-    level: Annotated[
-        Text, typer.Option(help="items, subsets or seeds: what counts as a replication. Default: what the task allows.")
-    ] = None,
-    correction: Annotated[Text, typer.Option(help="For many tests: holm, bh, by or maxt. Default: holm.")] = None,
-    baseline: Annotated[Text, typer.Option(help="Compare all others with this one, instead of all pairs.")] = None,
-    contrast: Annotated[
-        list[str] | None, typer.Option(help="With --by condition a planned contrast: 'a,b against c'; may be repeated.")
-    ] = None,
-    figure: Annotated[
-        Path | None, typer.Option(help="With --by condition box plots of z-scores: a file that ends in .svg, .png or .pdf.")
-    ] = None,
-    zscores: Annotated[Path | None, typer.Option(help="With --by condition the z-scores: a file that ends in .csv.")] = None,
+    names: _Names = None,
+    results: _Results = None,
+    protocol: _Protocol = None,
+    split: _Split = None,
+    backend: _Backend = None,
+    revision: _Revision = None,
+    by: _By = None,
+    tasks: _Tasks = None,
+    level: _Level = None,
+    correction: _Correction = None,
+    baseline: _Baseline = None,
+    contrast: _Contrast = None,
+    factor: _Factor = None,
+    squares: _Squares = 2,
+    plan: _Plan = None,
+    figure: _Figure = None,
+    zscores: _ZScores = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table (booktabs) on stdout.")] = False,
     json: Json = False,
@@ -48,41 +80,68 @@ def compare(
 
     Example: babyeval compare tiny-llama tiny-bert --results results
     """
-    import sys
-
-    from babyeval.cli import render
     from babyeval.comparison.compare import compare as compared
-    from babyeval.comparison.latex import latex_table
+
+    formats = [name for name, wanted in (("csv", csv), ("json", json), ("latex", latex)) if wanted]
+    _check(formats, figure, zscores, by == "condition" or level == "seeds", bool(factor or plan))
+    choices = {"by": by, "protocol": protocol, "split": split, "backend": backend, "revision": revision, "baseline": baseline}
+    more = {"tasks": tasks or "all", "level": level, "correction": correction or "holm", "contrasts": tuple(contrast or ())}
+    designs = {"factors": tuple(factor or ()), "squares": squares, "plan": _numbers(plan)}
+    report = compared(settings(out=results).out, *(names or ()), **choices, **more, **designs)  # type: ignore[arg-type]
+    if formats:
+        _write(report, formats[0])
+    else:
+        _print(report)
+    _write_z(report, figure, zscores)
+
+
+def _check(formats: Sequence[str], figure: Path | None, zscores: Path | None, by_condition: bool, designs: bool) -> None:
+    """Refuses options that do not go together, before anything is read."""
     from babyeval.curve_figure import figure_format
     from babyeval.errors import UsageError
 
-    if csv + json + latex > 1:
+    if len(formats) > 1:
         raise UsageError("--csv, --json and --latex ask for several formats.", hint="Choose one of them.")
+    if designs and formats and formats[0] != "json":
+        raise UsageError(f"--{formats[0]} holds comparisons, and neither factors nor plans.", hint="Take --json, or neither.")
     for option, path in (("--figure", figure), ("--zscores", zscores)):
-        if path is not None and by != "condition" and level != "seeds":
+        if path is not None and not by_condition:
             raise UsageError(f"{option} shows z-scores of conditions.", hint="Add --by condition.")
     if figure is not None:
         figure_format(figure)
     if zscores is not None and zscores.suffix.lower() != ".csv":
         raise UsageError(f"'{zscores}' is no name of a CSV file.", hint="End it in .csv.")
-    choices = {"by": by, "protocol": protocol, "split": split, "backend": backend, "revision": revision, "baseline": baseline}
-    more = {"tasks": tasks or "all", "level": level, "correction": correction or "holm", "contrasts": tuple(contrast or ())}
-    report = compared(settings(out=results).out, *(names or ()), **choices, **more)  # type: ignore[arg-type]
-    if json:
-        render.print_json([row.model_dump(mode="json") for row in report.rows])
-    elif csv:
+
+
+def _numbers(text: str | None) -> tuple[int, ...]:
+    """Numbers between commas."""
+    from babyeval.errors import UsageError
+
+    parts = [part.strip() for part in text.split(",")] if text is not None else []
+    if not all(part.isdecimal() and part.isascii() for part in parts):
+        raise UsageError(f"'{text}' is no list of numbers of seeds.", hint="Write them with commas: --plan 3,5,10.")
+    return tuple(map(int, parts))
+
+
+def _write(report: CompareReport, form: str) -> None:
+    """The report for other programs on stdout, and on stderr what it does not hold."""
+    import sys
+
+    from babyeval.cli import render
+    from babyeval.comparison.latex import latex_table
+
+    if form == "json":
+        rows, effects, plan = (
+            [row.model_dump(mode="json") for row in part] for part in (report.rows, report.effects, report.plan)
+        )
+        render.print_json({"rows": rows, "effects": effects, "plan": plan} if effects or plan else rows)
+    elif form == "csv":
         report.to_frame().to_csv(sys.stdout, index=False, lineterminator="\n")
-    elif latex:
-        sys.stdout.write(latex_table(report))
     else:
-        _print(report)
-    if json or csv:  # a LaTeX table has them as comments
-        for line in report.choices:
-            print(line, file=sys.stderr)
-    if json or csv or latex:
-        for line in report.warnings:
-            print(f"Note: {line}.", file=sys.stderr)
-    _write_z(report, figure, zscores)
+        sys.stdout.write(latex_table(report))
+    lines = [] if form == "latex" else list(report.choices)  # a LaTeX table has them as comments
+    for line in (*lines, *(f"Note: {line}." for line in report.warnings)):
+        print(line, file=sys.stderr)
 
 
 def _write_z(report: CompareReport, figure: Path | None, zscores: Path | None) -> None:
@@ -126,6 +185,7 @@ def _print(report: CompareReport) -> None:
         for note, members in _notes(rows).items():
             screen.print(Plain(f"{', '.join(members)}: {note}."))
         screen.print(Plain(f"In words: {said}\n"))
+    _print_designs(report, screen)
     if report.z is not None:
         columns, lines = report.z.table()
         screen.print(render.simple_table(report.z.title, columns, lines, (2, 3, 4)))
@@ -135,6 +195,41 @@ def _print(report: CompareReport) -> None:
         screen.print(Plain(line))
     for line in report.warnings:
         screen.print(Plain(f"Note: {line}."))
+
+
+def _print_designs(report: CompareReport, screen: Console) -> None:
+    """Effects of factors, and what studies of other sizes would find."""
+    from rich.text import Text as Plain
+
+    from babyeval.cli import render
+    from babyeval.comparison.sentences import number, p_value
+
+    if report.effects:
+        columns = ["task", "effect", "F", "degrees of freedom", "p", "p adj."]
+        lines: list[tuple[str, ...]] = [
+            (e.label, e.term, number(e.f, "percent"), f"{e.freedom}, {e.residual_freedom}", p_value(e.p), p_value(e.p_adjusted))
+            for e in report.effects
+        ]
+        screen.print(render.simple_table(f"Factors: {report.effects[0].test}", columns, lines, (2, 3, 4, 5)))
+    if report.plan:
+        counts = list(report.plan[0].mde)
+        columns = ["task", "SD of seeds", "degrees of freedom", *(f"{count} seeds" for count in counts)]
+        lines = [
+            (
+                row.label,
+                number(row.sd, row.unit_of_value),
+                str(row.freedom),
+                *(number(v, row.unit_of_value) for v in row.mde.values()),
+            )
+            for row in report.plan
+        ]
+        title = "Planned: the least difference of two conditions that so many seeds each would find"
+        screen.print(render.simple_table(title, columns, lines, range(1, 3 + len(counts))))
+    for part in (report.effects, report.plan):
+        for note, members in _notes(part).items():
+            screen.print(Plain(f"{', '.join(members)}: {note}."))
+        if part:
+            screen.print(Plain(f"In words: {' '.join(row.sentence for row in part)}\n"))
 
 
 def _table(rows: Sequence[ComparisonRow], wide: bool) -> tuple[list[str], list[tuple[str, ...]], list[int]]:
@@ -166,10 +261,10 @@ def _table(rows: Sequence[ComparisonRow], wide: bool) -> tuple[list[str], list[t
     return kept, list(zip(*(cells[column] for column in kept), strict=True)), numeric
 
 
-def _notes(rows: Sequence[ComparisonRow]) -> dict[str, list[str]]:
+def _notes(rows: Sequence[ComparisonRow | EffectRow | PlanRow]) -> dict[str, dict[str, None]]:
     """What a reader must know of single rows; what holds of several is said once."""
-    notes: dict[str, list[str]] = {}
+    notes: dict[str, dict[str, None]] = {}
     for row in rows:
         if row.note:
-            notes.setdefault(row.note, []).append(row.label)
+            notes.setdefault(row.note, {})[row.label] = None
     return notes

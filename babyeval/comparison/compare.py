@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from babyeval.comparison.alike import require_comparable, way_of_scoring
 from babyeval.comparison.around import choices, gaps, identical, out_of_reach
 from babyeval.comparison.conditions import compare_contrast, compare_pair_of_conditions
 from babyeval.comparison.contrasts import Contrast, planned_contrasts
+from babyeval.comparison.designs import EffectRow, Squares, factor_effects, parse_factors, plans
 from babyeval.comparison.pairs import compare_pair, together
 from babyeval.comparison.report import CORRECTIONS, LEVELS, CompareReport, ComparisonRow, Correction, Level, Measured
 from babyeval.comparison.select import Choice, Side, choose, read_records, sides_of
@@ -32,6 +34,26 @@ class _Pair(NamedTuple):
     contrast: str | None = None
 
 
+class _Study(NamedTuple):
+    """What is compared: models or conditions, by label, with their records."""
+
+    store: ResultStore
+    choice: Choice
+    groups: Mapping[str, Sequence[Side]]
+    by_condition: bool
+    warnings: list[str]
+    left_out: list[str]
+
+    @property
+    def conditions(self) -> Mapping[str, Sequence[Side]]:
+        """The groups, if they are conditions."""
+        return self.groups if self.by_condition else {}
+
+    @property
+    def sides(self) -> list[Side]:
+        return [side for part in self.groups.values() for side in part]
+
+
 def compare(
     results: str | Path = "results",
     *names: str,
@@ -45,6 +67,9 @@ def compare(
     correction: Correction = "holm",
     baseline: str | None = None,
     contrasts: Sequence[str] = (),
+    factors: Sequence[str] = (),
+    squares: Squares = 2,
+    plan: Sequence[int] = (),
 ) -> CompareReport:
     """Compares models, or training conditions, from records alone: no model is loaded.
 
@@ -67,6 +92,10 @@ def compare(
         correction: ``holm``, ``bh``, ``by`` or ``maxt``.
         baseline: Compare all others with this one, instead of all pairs.
         contrasts: Planned contrasts of conditions, such as ``a,b against c``.
+        factors: Factors of a design, such as ``curriculum=merged:a;sequential:b,c``, with the conditions of each level.
+        squares: Type of the sums of squares of their effects: 2, each effect beyond all that do not contain it, or 3, beyond
+            all others.
+        plan: Numbers of seeds per condition, for which to tell what a study would find.
 
     Returns:
         The rows, in words too, and what a reader must know.
@@ -80,46 +109,78 @@ def compare(
         >>> report.rows[0].difference, report.rows[0].p_adjusted  # doctest: +SKIP
         (4.3, 0.012)
     """
-    by = _checked(by, level, correction, contrasts)
-    store = ResultStore(Path(results))
-    named = names if by is None else ()
+    by = _checked(by, level, correction, squares, {"contrast": contrasts, "factor": factors, "plan": plan})
+    words = tasks if isinstance(tasks, str) else ",".join(tasks)
+    wanted = {"tasks": words, "protocol": protocol, "split": split, "backend": backend}
+    study = _study(ResultStore(Path(results)), names, by is not None, baseline, revision, level == "seeds", wanted)
+    rows = _rows(study, _pairs(list(study.groups), baseline), contrasts, level, correction)
+    if not rows:
+        raise MissingError(
+            "Nothing can be compared: no two of them have a task in common.", where="; ".join(study.left_out),
+            hint="'babyeval results list' shows what there is; evaluate them on the same tasks, split and protocol.",
+        )  # fmt: skip
+    warnings = [*study.warnings, *identical(study.choice), *study.left_out, *out_of_reach(rows)]
+    told = choices(study.choice, study.sides, study.conditions)
+    report = CompareReport(tuple(rows), tuple(_paragraphs(rows)), tuple(told), tuple(warnings))
+    return _with_designs(report, study, baseline, factors, squares, plan, correction) if study.by_condition else report
+
+
+def _study(
+    store: ResultStore, names: Sequence[str], by_condition: bool, baseline: str | None, revision: str | None, seeds: bool,
+    wanted: Mapping[str, Any],
+) -> _Study:  # fmt: skip
+    """The records of what is compared, after all refusals."""
+    named = () if by_condition else names
     stored = read_records(store, (*named, *((baseline,) if baseline and named else ())))
     given = (*names, baseline) if baseline and names and baseline not in names else names
-    conditions = conditions_of(stored.results, given, revision) if by else {}
+    conditions = conditions_of(stored.results, given, revision) if by_condition else {}
     groups = conditions or {side.label: [side] for side in sides_of(stored.results, given, revision)}
-    sides = [side for part in groups.values() for side in part]
-    if level == "seeds":
+    if seeds:
         require_seeds(conditions)
-    words = tasks if isinstance(tasks, str) else ",".join(tasks)
-    choice = choose(stored.results, sides, tasks=words, protocol=protocol, split=split, backend=backend)
+    choice = choose(stored.results, [side for part in groups.values() for side in part], **wanted)
     require_comparable(choice)
     require_replications(choice, conditions)
     left_out = [*choice.left_out, *gaps(choice, groups, stored.results, named=bool(given))]
-    pairs = _pairs(list(groups), baseline)
-    if by is None:
-        made = [_compare_models(store, choice, groups[a][0], groups[b][0], level) for a, b in pairs]
-        planned: list[_Pair] = []
-    else:
-        asked = planned_contrasts(list(conditions), contrasts)
-        once = {one.pair for one in asked}  # a hypothesis belongs to one family
-        made = [_compare_conditions(choice, a, b, conditions, level) for a, b in pairs if frozenset((a, b)) not in once]
-        planned = [_planned(choice, one, conditions, level) for one in asked]
-    rows = [*_family(made, choice, correction), *_family(planned, choice, correction)]
-    if not rows:
-        raise MissingError(
-            "Nothing can be compared: no two of them have a task in common.", where="; ".join(left_out),
-            hint="'babyeval results list' shows what there is; evaluate them on the same tasks, split and protocol.",
-        )  # fmt: skip
-    warnings = [*stored.damaged, *identical(choice), *left_out, *out_of_reach(rows)]
-    z = None
-    if by is not None:
-        from babyeval.comparison.zscores import condition_z_scores
-
-        z = condition_z_scores(choice, conditions, baseline)
-    return CompareReport(tuple(rows), tuple(_paragraphs(rows)), tuple(choices(choice, sides, conditions)), tuple(warnings), z)
+    return _Study(store, choice, groups, by_condition, stored.damaged, left_out)
 
 
-def _checked(by: str | None, level: str | None, correction: str, contrasts: Sequence[str]) -> str | None:
+def _rows(
+    study: _Study, pairs: Sequence[tuple[str, str]], contrasts: Sequence[str], level: Level | None, correction: Correction
+) -> list[ComparisonRow]:
+    """All pairs, and all planned contrasts: two families."""
+    choice, groups = study.choice, study.groups
+    if not study.by_condition:
+        made = [_compare_models(study.store, choice, groups[a][0], groups[b][0], level) for a, b in pairs]
+        return _family(made, choice, correction)
+    asked = planned_contrasts(list(groups), contrasts)
+    once = {one.pair for one in asked}  # a hypothesis belongs to one family
+    made = [_compare_conditions(choice, a, b, groups, level) for a, b in pairs if frozenset((a, b)) not in once]
+    planned = [_planned(choice, one, groups, level) for one in asked]
+    return [*_family(made, choice, correction), *_family(planned, choice, correction)]
+
+
+def _with_designs(
+    report: CompareReport, study: _Study, baseline: str | None, factors: Sequence[str], squares: Squares, plan: Sequence[int],
+    correction: Correction,
+) -> CompareReport:  # fmt: skip
+    """The same with z-scores, effects of factors, and plans."""
+    from babyeval.comparison.zscores import condition_z_scores
+
+    choice, conditions, warnings = study.choice, study.groups, list(report.warnings)
+    design, effects = parse_factors(factors, list(conditions)), list[EffectRow]()
+    if design and correction != "maxt":  # which was refused: seeds have no signs to flip
+        effects = factor_effects(choice, conditions, design, squares=squares, correction=correction)
+        without = [name for name in conditions if name not in design[0].levels]
+        warnings += [f"{listed(without)}: no level of any factor, and not in the design"] if without else []
+    return replace(
+        report, z=condition_z_scores(choice, conditions, baseline), effects=tuple(effects),
+        plan=tuple(plans(choice, conditions, plan)) if plan else (), warnings=tuple(warnings),
+    )  # fmt: skip
+
+
+def _checked(
+    by: str | None, level: str | None, correction: str, squares: int, designs: Mapping[str, Sequence[object]]
+) -> str | None:
     """Refuses options that do not fit, and tells whether conditions are compared."""
     if by not in (None, "condition"):
         raise UsageError(f"There is no comparison by '{by}'.", hint="Choose --by condition, or leave it out to compare models.")
@@ -127,11 +188,13 @@ def _checked(by: str | None, level: str | None, correction: str, contrasts: Sequ
         raise UsageError(f"There is no level '{level}'.", hint=f"Choose by --level: {', '.join(LEVELS)}.")
     if correction not in CORRECTIONS:
         raise UsageError(f"There is no correction '{correction}'.", hint=f"Choose by --correction: {', '.join(CORRECTIONS)}.")
+    if squares not in (2, 3):
+        raise UsageError(f"There are no sums of squares of type {squares}.", hint="Choose 2 or 3.")
     if by == "condition" and level == "items":
         raise UsageError("Items are no replications of a training condition.", hint="Leave out --level items, or --by condition.")
     by = "condition" if level == "seeds" else by
-    if by is None and contrasts:
-        raise UsageError("A contrast is of conditions.", hint="Add --by condition.")
+    if by is None and (asked := [f"--{name}" for name, values in designs.items() if values]):
+        raise UsageError(f"{asked[0]} is about conditions.", hint="Add --by condition.")
     if by is not None and correction == "maxt":
         raise UsageError(
             "max-T flips the signs of items or subsets, and conditions are compared over seeds.", hint="Take --correction holm."
@@ -224,10 +287,14 @@ def _row(pair: _Pair, records: Mapping[Side, TaskResult], measured: Measured, co
     card, found = mine[0].task, measured.found
     wins, losses, ties = measured.counts or (None, None, None)
     arms = measured.arms or (None, None)
+    training, tuning = (
+        [_root(getattr(one, of)) for one in measured.spreads] or (None, None) for of in ("pretraining", "finetuning")
+    )
     return ComparisonRow(
         a=pair.a, b=pair.b, task=card.name, subset=measured.subset, metric=measured.metric, contrast=pair.contrast,
         unit_of_value=measured.unit_of_value, revision_a=_joined(r.model.revision for r in first),
         revision_b=_joined(r.model.revision for r in second), seeds_a=arms[0], seeds_b=arms[1],
+        sd_training_a=training[0], sd_training_b=training[1], sd_tuning_a=tuning[0], sd_tuning_b=tuning[1],
         value_a=measured.values[0], value_b=measured.values[1], higher_is_better=card.higher_is_better,
         difference=found.difference, se=found.se, freedom=found.freedom, ci_low=found.low, ci_high=found.high,
         ci_level=found.level, p=found.p, correction=correction, test=found.test, unit=found.unit, clusters=found.clusters,
@@ -241,6 +308,10 @@ def _ways(pair: _Pair, first: Sequence[TaskResult], second: Sequence[TaskResult]
     """Says so if both sides were scored in different ways, which may be what differs."""
     a, b = (_joined(map(way_of_scoring, part)) for part in (first, second))
     return f"scored in different ways: {pair.a} as {a}, {pair.b} as {b}" if a and b and a != b else None
+
+
+def _root(variance: float | None) -> float | None:
+    return None if variance is None else variance**0.5
 
 
 def _joined(words: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import factorial, prod
 from statistics import fmean
@@ -12,13 +12,15 @@ from babyeval.comparison.contrasts import Contrast
 from babyeval.comparison.pairs import NO_LEVEL, caveats, few_subsets, own_headlines, together
 from babyeval.comparison.report import Level, Measured
 from babyeval.comparison.select import Choice, Side
-from babyeval.comparison.sentences import number
+from babyeval.comparison.sentences import equals, number
 from babyeval.models.naming import counted
-from babyeval.records import Score, TaskResult
+from babyeval.records import Score
 from babyeval.stats.types import Comparison
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from babyeval.stats.conditions import SeedVariance
 
 _ITEMS, _SUBSETS = "on these exact items", "on subsets like these"
 _TRAINED = "training in these ways with other seeds"
@@ -99,7 +101,7 @@ def _measured(choice: Choice, task: str, headline: Score, a: Sequence[Side], b: 
     scores = [values_of(choice, task, headline.subset, part) for part in (a, b)]
     samples = [sample_of(choice, task, part) for part in scores]
     first, second = (sample.values for sample in samples)
-    notes = _remarks(choice, task, headline.subset, [*a, *b], scores, samples)
+    notes = _remarks(choice, task, headline, [*a, *b], scores, samples)
     claim = _claim(scores, samples, _ITEMS)
     if not first or not second:
         found = _without_value(headline, len(first) + len(second))
@@ -116,7 +118,10 @@ def _measured(choice: Choice, task: str, headline: Score, a: Sequence[Side], b: 
     arms = (len(first), len(second))
     found = _with_reach(found, dict(enumerate((1.0, -1.0))), dict(enumerate(arms)))
     means = (fmean(first) if first else None, fmean(second) if second else None)
-    return Measured(headline.subset, headline.metric, headline.unit, means, found, claim, arms=arms, note=together(*notes))
+    spreads = tuple(tuning_variance(choice, task, part) for part in scores)
+    return Measured(
+        headline.subset, headline.metric, headline.unit, means, found, claim, arms=arms, note=together(*notes), spreads=spreads
+    )
 
 
 def _without_value(headline: Score, count: int) -> Comparison:
@@ -132,9 +137,11 @@ def _claim(scores: Sequence[Mapping[Side, Score]], samples: Sequence[Sample], wh
 
 
 def _remarks(
-    choice: Choice, task: str, subset: str, sides: Sequence[Side], scores: Sequence[Mapping[Side, Score]], samples: Sequence[Sample]
+    choice: Choice, task: str, headline: Score, sides: Sequence[Side], scores: Sequence[Mapping[Side, Score]], samples: Sequence[Sample]
 ) -> list[str]:  # fmt: skip
-    """What is missing, how seeds are nested, and what the checkpoints' own headlines say."""
+    """What is missing, how seeds are nested and spread, and what the checkpoints' own headlines say."""
+    from babyeval.stats.conditions import seed_variance
+
     there = choice.records[task]
     lacking = [side.label for side in sides if not any(side in part for part in scores)]
     notes = [f"without {', '.join(lacking)}, which have no value"] if lacking else []
@@ -144,23 +151,39 @@ def _remarks(
             notes.append(f"all {runs} models of {name} go on from one checkpoint: only the noise of what followed is visible")
         elif parents < runs:
             nested = f"{name}: {runs} models from {counted(parents, 'checkpoint')}, averaged within each, which is the unit"
-            notes.append(nested + _spread(sample, choice.records[task], subset))
+            spread = _spread(seed_variance(sample.runs), headline.unit, "checkpoints", "models of one")
+            notes.append(nested + (f" ({spread})" if spread else ""))
+        if spread := _spread(tuning_variance(choice, task, part), headline.unit, "training seeds", "fine-tuning seeds of one"):
+            notes.append(f"{name}: {spread}")
     used = {side.label: there[side] for part in scores for side in part}
     if len({result.fit.hyper_digest for result in used.values() if result.fit is not None}) > 1:
         notes.append("they were fine-tuned with different hyper-parameters")
-    return [*notes, *caveats(used, subset)]
+    return [*notes, *caveats(used, headline.subset)]
 
 
-def _spread(sample: Sample, records: Mapping[Side, TaskResult], subset: str) -> str:
-    """How much parents differ, and how much the models that go on from one of them."""
+def tuning_variance(choice: Choice, task: str, sides: Iterable[Side]) -> SeedVariance:
+    """How much a condition's training seeds differ on a fine-tuned task, and how much fine-tuning seeds of one of them.
+
+    Args:
+        choice: The records.
+        task: The task; of one that is not fine-tuned nothing is known.
+        sides: The condition's checkpoints.
+    """
     from babyeval.stats.conditions import seed_variance
 
-    found = seed_variance(sample.runs)
-    if found.pretraining is None or found.finetuning is None:
+    fits = {side.label: choice.records[task][side].fit for side in sides}
+    return seed_variance(
+        {label: [one.value for one in fit.fits if one.value is not None] for label, fit in fits.items() if fit is not None}
+    )
+
+
+def _spread(found: SeedVariance, unit: str, outer: str, inner: str) -> str:
+    """The variances in words; nothing where they cannot be told apart."""
+    if found.pretraining is None or found.finetuning is None or found.f is None:
         return ""
-    unit = next(score.unit for r in records.values() for score in own_headlines(r) if score.subset == subset)
     between, within = (number(variance**0.5, unit) for variance in (found.pretraining, found.finetuning))
-    return f" (standard deviation between checkpoints {between}, between models of one {within})"
+    ratio = f"F({found.pretraining_seeds - 1}, {found.runs - found.pretraining_seeds}) = {found.f:.2f}, p {equals(found.p)}"
+    return f"standard deviation between {outer} {between}, between {inner} {within}; {ratio}"
 
 
 def _widened(plain: Comparison, cells: pd.DataFrame, n: int) -> tuple[Comparison, list[str]]:
@@ -233,7 +256,7 @@ def compare_contrast(
         samples = {name: sample_of(choice, task, part) for name, part in scores.items()}
         groups = {name: sample.values for name, sample in samples.items()}
         sides = [side for name in names for side in conditions[name]]
-        notes = _remarks(choice, task, headline.subset, sides, list(scores.values()), list(samples.values()))
+        notes = _remarks(choice, task, headline, sides, list(scores.values()), list(samples.values()))
         if level == "subsets":
             notes.append("a contrast of more than two conditions speaks of these exact items at any level")
         lacking = [name for name, values in groups.items() if not values]

@@ -46,7 +46,7 @@ def parse_contrast(text: str, there: Sequence[str]) -> Contrast:
         >>> parse_contrast("a,b against c", ["a", "b", "c"]).weights
         {'a': 0.5, 'b': 0.5, 'c': -1.0}
     """
-    sides = [_names(side, there) for side in _AGAINST.split(text.strip())]
+    sides = [condition_names(side, there) for side in _AGAINST.split(text.strip())]
     named = [name for side in sides for name in side]
     if len(sides) != 2 or not all(named) or len(set(named)) < len(named):
         raise UsageError(f"'{text}' is no contrast.", hint="Write conditions once each: --contrast 'a,b against c'.")
@@ -59,7 +59,7 @@ def parse_contrast(text: str, there: Sequence[str]) -> Contrast:
     return Contrast(text.strip(), *sides)
 
 
-def _names(text: str, there: Sequence[str]) -> tuple[str, ...]:
+def condition_names(text: str, there: Sequence[str]) -> tuple[str, ...]:
     """Names between commas; a condition may have a comma in its own name, and the longest that is known counts."""
     parts, names = text.split(","), list[str]()
     while parts:

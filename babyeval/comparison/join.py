@@ -32,7 +32,7 @@ def joined(store: ResultStore, a: TaskResult, b: TaskResult, columns: Sequence[s
         NoItems: One of them has no table, or it lacks a column.
         UsageError: The tables hold different items.
     """
-    left, right = (_items(store, result, columns) for result in (a, b))
+    left, right = (items_of(store, result, columns) for result in (a, b))
     for result, table in ((a, left), (b, right)):
         repeated = int(table.index.duplicated().sum())
         if repeated:
@@ -54,8 +54,12 @@ def joined(store: ResultStore, a: TaskResult, b: TaskResult, columns: Sequence[s
     return left, right
 
 
-def _items(store: ResultStore, result: TaskResult, columns: Sequence[str]) -> pd.DataFrame:
-    """The columns of one record's table, by item."""
+def items_of(store: ResultStore, result: TaskResult, columns: Sequence[str]) -> pd.DataFrame:
+    """The columns of one record's table, by item.
+
+    Raises:
+        NoItems: There is no table, or it lacks a column.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

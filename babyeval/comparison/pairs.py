@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ENOUGH_SUBSETS = 10  # of which a sample of subsets can be spoken (statistics.md, decided defaults)
-_PARTS = {"eye_tracking": EYE_TRACKING, "self_paced": (SELF_PACED,)}
+READING_PARTS = {"eye_tracking": EYE_TRACKING, "self_paced": (SELF_PACED,)}
 
 _LIKE_SUBSETS = "these two checkpoints, on subsets like these"
-_THESE_SUBSETS = "these two checkpoints, on these exact subsets"
-_LIKE_ITEMS = "these two checkpoints, on items like these"
-_LIKE_SENTENCES = "these two checkpoints, on sentences like these"
+THESE_SUBSETS = "these two checkpoints, on these exact subsets"
+LIKE_ITEMS = "these two checkpoints, on items like these"
+LIKE_SENTENCES = "these two checkpoints, on sentences like these"
 _REFITTED = "these two checkpoints, fine-tuned with other seeds, on items like these"
+GAIN_NOTE = "what surprisal adds to the held-out log-likelihood per word"
 _NOTHING = "nothing: there is no test"
 NO_LEVEL = "the task leaves no choice of level"
 # Remarks on the error of a single headline, in whose place a comparison has its own.
@@ -54,9 +55,13 @@ def compare_pair(store: ResultStore, a: TaskResult, b: TaskResult, level: Level 
         measured = compared[a.task.family](store, a, b, level)
     except NoItems as reason:
         measured = _untested(a, b, str(reason))
+    return remarked(measured, a, b, None if level is None or a.task.family == "ranking" else NO_LEVEL)
+
+
+def remarked(measured: Sequence[Measured], a: TaskResult, b: TaskResult, fixed: str | None = None) -> list[Measured]:
+    """Comparisons with what a reader must know of both headlines, and ``fixed`` where there is a test."""
     names = [r.model.name if a.model.name != b.model.name else f"{r.model.name}@{r.model.revision}" for r in (a, b)]
     records = dict(zip(names, (a, b), strict=True))
-    fixed = None if level is None or a.task.family == "ranking" else NO_LEVEL
     return [
         replace(one, note=together(one.note, *caveats(records, one.subset), fixed if one.found.p is not None else None))
         for one in measured
@@ -126,7 +131,7 @@ def _ranking(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | No
         found, claim, flips = subset_mean_test(list(means.values()), len(left)), _LIKE_SUBSETS, means
         few = few_subsets(len(means))
     else:
-        claim = _THESE_SUBSETS if several else _LIKE_ITEMS
+        claim = THESE_SUBSETS if several else LIKE_ITEMS
         flips = cluster_shares((left["value"] - right["value"]).tolist(), strata, clusters, within)
         if several or within is not None or len(set(clusters)) < len(clusters):
             found = stratified_paired_test(one, other, strata, clusters, within)
@@ -136,8 +141,8 @@ def _ranking(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | No
     factor = 100.0 if card.unit == "percent" else 1.0
     return [
         Measured(
-            "", card.metric, card.unit, _headline_values(a, b), scaled(found, factor), claim, _signs(signs), flips,
-            together(_disagreement(a, b, found.difference, factor), few),
+            "", card.metric, card.unit, headline_values(a, b), scaled(found, factor), claim, _signs(signs), flips,
+            together(disagreement(a, b, found.difference, factor), few),
         )
     ]  # fmt: skip
 
@@ -164,14 +169,15 @@ def _signs(differences: Sequence[float]) -> tuple[int, int, int]:
     return above, below, len(differences) - above - below
 
 
-def _headline_values(a: TaskResult, b: TaskResult) -> tuple[float | None, float | None]:
+def headline_values(a: TaskResult, b: TaskResult) -> tuple[float | None, float | None]:
+    """The first headline of each."""
     first, second = (own_headlines(result)[0].value for result in (a, b))
     return first, second
 
 
-def _disagreement(a: TaskResult, b: TaskResult, difference: float | None, factor: float) -> str | None:
+def disagreement(a: TaskResult, b: TaskResult, difference: float | None, factor: float) -> str | None:
     """Says so if the items do not give the headlines' difference: an estimator that is not the card's."""
-    first, second = _headline_values(a, b)
+    first, second = headline_values(a, b)
     if None in (first, second, difference):
         return None
     assert first is not None and second is not None and difference is not None  # noqa: PT018 - for the type checker
@@ -182,7 +188,7 @@ def _disagreement(a: TaskResult, b: TaskResult, difference: float | None, factor
 
 def _rating(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | None) -> list[Measured]:
     """Correlations with the same human values depend on each other: words or stems are resampled for both together."""
-    from babyeval.stats.pairs import correlation_difference
+    from babyeval.stats.correlations import correlation_difference
 
     card, trajectory = a.task, a.task.family == "acquisition"
     left, right = joined(store, a, b, ["gold", "value", "reason" if trajectory else "cluster"])
@@ -196,14 +202,14 @@ def _rating(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | Non
     columns = (left["value"].tolist(), right["value"].tolist(), left["gold"].tolist(), clusters)
     kind: Literal["pearson", "spearman"] = "pearson" if "pearson" in card.metric else "spearman"
     found, factor = correlation_difference(*columns, kind=kind), 100.0 if card.unit == "percent" else 1.0
-    values = _headline_values(a, b)
+    values = headline_values(a, b)
     if trajectory:  # each headline is of its own words, and would not give the difference
         own_words = " and ".join("-" if value is None else f"{value:.3f}" for value in values)
         note = f"{note}; over each one's own words: {own_words}"
         values = _correlation(left, kind, factor), _correlation(right, kind, factor)
     else:
-        note = _disagreement(a, b, found.difference, factor)
-    return [Measured("", card.metric, card.unit, values, scaled(found, factor), _LIKE_ITEMS, note=note)]
+        note = disagreement(a, b, found.difference, factor)
+    return [Measured("", card.metric, card.unit, values, scaled(found, factor), LIKE_ITEMS, note=note)]
 
 
 def _correlation(table: pd.DataFrame, kind: Literal["pearson", "spearman"], factor: float) -> float | None:
@@ -218,7 +224,7 @@ def _reading(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | No
     """Held-out log-likelihoods of reading times, row by row; never two p-values or partial R2 (statistics.md, section 7)."""
     from babyeval.stats.pairs import held_out_test
 
-    columns = [f"{kind}_{measure}" for part in _PARTS.values() for measure in part for kind in ("ll_base", "ll_full")]
+    columns = [f"{kind}_{measure}" for part in READING_PARTS.values() for measure in part for kind in ("ll_base", "ll_full")]
     try:
         left, right = joined(store, a, b, ["cluster", *columns])
     except NoItems as reason:
@@ -226,7 +232,7 @@ def _reading(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | No
         why = f"{a.protocol} has no held-out likelihoods to compare: take --protocol robust" if lacking else str(reason)
         raise NoItems(why) from reason
     measured = []
-    for part, measures in _PARTS.items():
+    for part, measures in READING_PARTS.items():
         full = [_mean_column(table, "ll_full", measures) for table in (left, right)]
         base = [_mean_column(table, "ll_base", measures) for table in (left, right)]
         delta = full[0] - full[1]
@@ -237,8 +243,8 @@ def _reading(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | No
         flips = {str(name): float(sum_) for name, sum_ in delta[there].groupby(sentences[there], sort=False).sum().items()}
         measured.append(
             Measured(
-                part, "held_out_log_likelihood", "nats", (gains[0], gains[1]), found, _LIKE_SENTENCES, flips=flips,
-                note="what surprisal adds to the held-out log-likelihood per word",
+                part, "held_out_log_likelihood", "nats", (gains[0], gains[1]), found, LIKE_SENTENCES, flips=flips,
+                note=GAIN_NOTE,
             )
         )  # fmt: skip
     return measured
@@ -251,29 +257,33 @@ def _mean_column(table: pd.DataFrame, kind: str, measures: Sequence[str]) -> pd.
 
 def _fit(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | None) -> list[Measured]:
     """Fine-tuned models: seeds are each model's own, items are shared."""
-    from babyeval.fit.metrics import get_metric
+    left, right = joined(store, a, b, ["cluster", "gold", "predictions"])
+    seeds = [of_fits(result, table) for result, table in ((a, left), (b, right))]
+    return [compared_fits(a, b, seeds[0], seeds[1], len(left), left["cluster"].nunique())]
+
+
+def of_fits(result: TaskResult, table: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What blocks of items add to the value of each of a record's fine-tuning seeds, and the values."""
+    sha256 = result.items.sha256 if result.items else ""
+    return _seeds(result.task.metric, result.task.unit, _Predictions(sha256, hash(tuple(table.index)), table))
+
+
+def compared_fits(
+    a: TaskResult, b: TaskResult, seeds_a: tuple[NDArray[np.float64], NDArray[np.float64]],
+    seeds_b: tuple[NDArray[np.float64], NDArray[np.float64]], n: int, clusters: int,
+) -> Measured:  # fmt: skip
+    """Two fine-tuned models by what `of_fits` gives of each."""
     from babyeval.stats.pairs import fits_test
 
-    card = a.task
-    left, right = joined(store, a, b, ["cluster", "gold", "predictions"])
-    metric = get_metric(card.metric, card.unit)
-    tables = [
-        _Predictions(result.items.sha256 if result.items else "", hash(tuple(table.index)), table)
-        for result, table in ((a, left), (b, right))
-    ]
-    (shares_a, values_a), (shares_b, values_b) = (_seeds(metric.name, card.unit, table) for table in tables)
-    clusters = left["cluster"].tolist()
-    found = fits_test(shares_a, values_a, shares_b, values_b, len(left))
-    notes = [found.note] if found.note else []
-    if a.fit and b.fit and a.fit.hyper_digest != b.fit.hyper_digest:
-        notes.append("they were fine-tuned with different hyper-parameters")
-    claim = _REFITTED if min(len(values_a), len(values_b)) > 1 else f"{_LIKE_ITEMS}, as fine-tuned here"
-    return [
-        Measured(
-            "", card.metric, card.unit, _headline_values(a, b), replace(found, clusters=len(set(clusters)), note="; ".join(notes) or None), claim,
-            note=together(f"{len(values_a)} and {len(values_b)} fine-tuning seeds", _disagreement(a, b, found.difference, 1.0)),
-        )
-    ]  # fmt: skip
+    card, several = a.task, (len(seeds_a[1]), len(seeds_b[1]))
+    found = fits_test(*seeds_a, *seeds_b, n)
+    hyper = "they were fine-tuned with different hyper-parameters"
+    other = hyper if a.fit and b.fit and a.fit.hyper_digest != b.fit.hyper_digest else None
+    claim = _REFITTED if min(several) > 1 else f"{LIKE_ITEMS}, as fine-tuned here"
+    return Measured(
+        "", card.metric, card.unit, headline_values(a, b), replace(found, clusters=clusters, note=together(found.note, other)), claim,
+        note=together(f"{several[0]} and {several[1]} fine-tuning seeds", disagreement(a, b, found.difference, 1.0)),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

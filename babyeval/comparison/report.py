@@ -14,7 +14,9 @@ from babyeval.stats.types import Comparison
 if TYPE_CHECKING:
     import pandas as pd
 
+    from babyeval.comparison.designs import EffectRow, PlanRow
     from babyeval.comparison.zscores import ZScores
+    from babyeval.stats.conditions import SeedVariance
 
 Level = Literal["items", "subsets", "seeds"]
 Correction = Literal["holm", "bh", "by", "maxt"]
@@ -43,6 +45,11 @@ class ComparisonRow(BaseModel):
         seeds_a: Replications of the first condition: its training seeds, or the checkpoints from which they go on; null for
             models.
         seeds_b: Those of the second.
+        sd_training_a: Of conditions that were fine-tuned with several seeds: standard deviation between the first one's training
+            seeds, without what fine-tuning adds.
+        sd_training_b: That of the second.
+        sd_tuning_a: Standard deviation between fine-tuning seeds of one training seed of the first.
+        sd_tuning_b: That of the second.
         value_a: The first one's value; of a condition the mean over its seeds.
         value_b: The second one's.
         higher_is_better: Direction of the metric.
@@ -87,6 +94,10 @@ class ComparisonRow(BaseModel):
     revision_b: str = ""
     seeds_a: int | None = None
     seeds_b: int | None = None
+    sd_training_a: float | None = None
+    sd_training_b: float | None = None
+    sd_tuning_a: float | None = None
+    sd_tuning_b: float | None = None
     value_a: float | None
     value_b: float | None
     higher_is_better: bool
@@ -146,6 +157,8 @@ class CompareReport:
         choices: What was compared: protocol, split, backends, revisions.
         warnings: Records that could not be read, tasks that were left out, models that are the same.
         z: Of conditions their z-scores.
+        effects: Of a design its factors and their interactions.
+        plan: What studies of other numbers of seeds would find.
     """
 
     rows: tuple[ComparisonRow, ...]
@@ -153,6 +166,8 @@ class CompareReport:
     choices: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     z: ZScores | None = None
+    effects: tuple[EffectRow, ...] = ()
+    plan: tuple[PlanRow, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """The rows as a table, one column per field."""
@@ -176,6 +191,7 @@ class Measured:
         flips: What each exchangeable unit adds to the difference, for max-T; empty where no signs can be flipped.
         note: What a reader must know besides.
         arms: Of conditions, replications on both sides.
+        spreads: Of two conditions that were fine-tuned, how their training and fine-tuning seeds spread.
     """
 
     subset: str
@@ -188,6 +204,7 @@ class Measured:
     flips: Mapping[str, float] = field(default_factory=dict)
     note: str | None = None
     arms: tuple[int, int] | None = None
+    spreads: tuple[SeedVariance, ...] = ()
 
 
 def scaled(found: Comparison, factor: float) -> Comparison:

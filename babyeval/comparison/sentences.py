@@ -73,8 +73,8 @@ def row_sentence(row: ComparisonRow) -> str:
     if row.p is None:
         return f"{head}; no test supports a claim about it ({row.note})."
     interval = f"unadjusted {row.ci_level:.0%} CI {_interval(row)}, " if row.ci_low is not None else ""
-    test = f"{row.test}, unit {row.unit}, {row.replications}, p {_equals(row.p)}"
-    adjusted = f", {CORRECTIONS[row.correction]}-adjusted over {row.family} p {_equals(row.p_adjusted)}"
+    test = f"{row.test}, unit {row.unit}, {row.replications}, p {equals(row.p)}"
+    adjusted = f", {CORRECTIONS[row.correction]}-adjusted over {row.family} p {equals(row.p_adjusted)}"
     text = f"{head}, {interval}{test}{adjusted if row.p_adjusted is not None else ''}"
     if small(row):
         return f"{text}; {_too_few([row])}." if row.out_of_reach else f"{text}."
@@ -85,7 +85,13 @@ def _unit(row: ComparisonRow) -> str:
     return _UNITS.get(row.unit_of_value, (3, ""))[1]
 
 
-def _equals(p: float | None) -> str:
+def equals(p: float | None) -> str:
+    """A p-value behind the letter p.
+
+    Example:
+        >>> equals(0.0316), equals(0.00001)
+        ('= .032', '< .001')
+    """
     shown = p_value(p)
     return shown if shown.startswith("<") else f"= {shown}"
 
@@ -142,17 +148,17 @@ def _found(row: ComparisonRow, side: int) -> str:
     ends = (low, high) if side == 1 else (high, low)
     between = " to ".join(number(end, row.unit_of_value) for end in ends)
     interval = f", unadjusted {row.ci_level:.0%} CI {between}" if low is not None else ""
-    return f"{row.label} ({number(difference, row.unit_of_value, sign=True)}{_unit(row)}{interval}, p {_equals(row.p_adjusted)})"
+    return f"{row.label} ({number(difference, row.unit_of_value, sign=True)}{_unit(row)}{interval}, p {equals(row.p_adjusted)})"
 
 
 def _not_found(row: ComparisonRow) -> str:
     least = amount(row.mde, row.unit_of_value) if row.mde is not None else ""
     mde = f", 80% power only for at least {least} at the unadjusted 5% level" if least else ""
-    return f"{row.label} ({number(row.difference, row.unit_of_value, sign=True)}{_unit(row)}, p {_equals(row.p_adjusted)}{mde})"
+    return f"{row.label} ({number(row.difference, row.unit_of_value, sign=True)}{_unit(row)}, p {equals(row.p_adjusted)}{mde})"
 
 
 def _outside(row: ComparisonRow) -> str:
-    return f"{row.label} ({number(row.difference, row.unit_of_value, sign=True)}{_unit(row)}, p {_equals(row.p)})"
+    return f"{row.label} ({number(row.difference, row.unit_of_value, sign=True)}{_unit(row)}, p {equals(row.p)})"
 
 
 def _tests(rows: Sequence[ComparisonRow]) -> str:

@@ -7,24 +7,23 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from babyeval.stats.intervals import clustered_mean, macro_mean
 from babyeval.stats.permutation import sign_flip
-from babyeval.stats.power import mcnemar_detectable, minimum_detectable
+from babyeval.stats.power import mcnemar_detectable
 from babyeval.stats.seeds import two_way_difference
-from babyeval.stats.student import t_comparison
+from babyeval.stats.student import t_comparison, untested
 from babyeval.stats.types import Comparison, noted
 
 Floats = NDArray[np.float64]
-Kind = Literal["spearman", "pearson"]
 
 # A standard error this small, relative to the values, is what rounding leaves where they do not differ.
 _ROUNDING = 1e-12
-_FEW = 10  # clusters: with fewer a resample tells little, and an error over clusters is too small (statistics.md, section 1)
+_FEW = 10  # clusters: with fewer an error over them is too small (statistics.md, section 1)
 _NOT_FINITE = "a value is not finite"
 
 
@@ -47,15 +46,15 @@ def subset_mean_test(differences: Sequence[float], n: int, level: float = 0.95) 
     count = len(differences)
     base: dict[str, Any] = {"test": "t over subset means", "unit": "subsets", "n": n, "clusters": count, "level": level}
     if count == 0 or not all(map(math.isfinite, differences)):
-        return _undefined(None, "no subsets" if count == 0 else _NOT_FINITE, base)
+        return untested(None, "no subsets" if count == 0 else _NOT_FINITE, base)
     mean = math.fsum(differences) / count
     if count == 1:
-        return _undefined(mean, "one subset has no standard error", base)
+        return untested(mean, "one subset has no standard error", base)
     p, least = sign_flip(differences)
     base |= {"p_permutation": p, "smallest_p": least}
     se = math.sqrt(math.fsum((value - mean) ** 2 for value in differences) / (count - 1) / count)
     if se <= _ROUNDING * max(map(abs, differences)):
-        return _undefined(mean, "all subsets differ by the same", base)
+        return untested(mean, "all subsets differ by the same", base)
     note = None
     if least > 1 - level:
         note = f"sign flips of so few subsets cannot give a p below {least:.3g}"
@@ -96,10 +95,10 @@ def stratified_paired_test(
         test = "clustered paired t"
     base: dict[str, Any] = {"test": test, "unit": "items", "n": len(differences), "clusters": count, "level": level}
     if unknown := _not_finite(differences):
-        return _undefined(None, unknown, base)
+        return untested(None, unknown, base)
     found = macro_mean(differences, strata, clusters, within)
     if found.value is None or found.se is None:
-        return _undefined(found.value, found.note, base)
+        return untested(found.value, found.note, base)
     note = None
     if count < _FEW:
         shares = cluster_shares(differences, strata, clusters, within)
@@ -158,7 +157,7 @@ def mcnemar(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Comp
     base: dict[str, Any] = {"test": "exact McNemar", "unit": "items", "n": n, "clusters": n, "level": level}
     unknown = _not_finite([x - y for x, y in zip(a, b, strict=True)])
     if n == 0 or unknown:
-        return _undefined(None, unknown or "no items", base)
+        return untested(None, unknown or "no items", base)
     if not {*a, *b} <= {0, 1}:
         items = [str(i) for i in range(n)]
         found = stratified_paired_test(a, b, ["all"] * n, items, level=level)
@@ -169,7 +168,7 @@ def mcnemar(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Comp
     low, high = tango_interval(won, lost, n, level)
     if won + lost == 0:
         note = "the models are right on the same items: the interval holds, a standard error of 0 would not"
-        return replace(_undefined(0.0, note, base), low=low, high=high)
+        return replace(untested(0.0, note, base), low=low, high=high)
     from scipy.stats import binomtest
 
     difference = (won - lost) / n
@@ -177,7 +176,7 @@ def mcnemar(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Comp
     p = float(binomtest(min(won, lost), won + lost, 0.5).pvalue)
     if se <= _ROUNDING:
         note = "one item has no standard error" if n == 1 else "all items differ by the same"
-        return replace(_undefined(difference, note, base), low=low, high=high, p=p)
+        return replace(untested(difference, note, base), low=low, high=high, p=p)
     apart = None
     if p >= 1 - level and not low <= 0 <= high:
         apart = "the exact test, which is more careful than the score test of the interval, does not exclude 0"
@@ -221,103 +220,6 @@ def tango_interval(won: int, lost: int, n: int, level: float = 0.95) -> tuple[fl
     return float(brentq(excess, -1, at, xtol=1e-14)), float(brentq(excess, at, 1, xtol=1e-14))
 
 
-def correlation_difference(
-    predicted_a: Sequence[float],
-    predicted_b: Sequence[float],
-    human: Sequence[float],
-    clusters: Sequence[str],
-    kind: Kind = "spearman",
-    draws: int = 9_999,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Comparison:
-    """Whether a agrees better than b with the same human values: the paired bootstrap.
-
-    Clusters are resampled, with both models' predictions together, as the two correlations depend on each other
-    (statistics.md, section 8). The interval is the percentile one, and the p-value the level at which it would just exclude 0.
-
-    Args:
-        predicted_a: One prediction per item.
-        predicted_b: The other model's, in the same order.
-        human: What they are compared with.
-        clusters: The cluster of each item.
-        kind: Which correlation.
-        draws: Number of resamples.
-        seed: Of the resamples.
-        level: Coverage aimed at.
-
-    Example:
-        >>> human = [float(i) for i in range(20)]
-        >>> found = correlation_difference(human[::-1], [i % 7 for i in range(20)], human, [str(i) for i in range(20)])
-        >>> round(found.difference, 2), found.p < 0.05
-        (-1.24, True)
-    """
-    names, index = np.unique(np.asarray(clusters, dtype=np.str_), return_inverse=True)
-    n, count = len(human), len(names)
-    base: dict[str, Any] = {"test": "paired bootstrap", "unit": "items", "n": n, "clusters": count, "level": level}
-    x, y, target = (np.asarray(values, np.float64) for values in (predicted_a, predicted_b, human))
-    fault = _uncorrelated(x, y, target)
-    if fault:
-        return _undefined(None, fault, base)
-    once = np.ones((1, n))
-    difference = float((_correlations(x, target, once, kind) - _correlations(y, target, once, kind))[0])
-    if count < _FEW:
-        return _undefined(difference, f"fewer than {_FEW} independent items are too few to resample", base)
-    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)[:, index].astype(np.float64)
-    sampled = _correlations(x, target, weights, kind) - _correlations(y, target, weights, kind)
-    sampled = sampled[np.isfinite(sampled)]
-    notes = []
-    if lost := draws - len(sampled):
-        notes.append(f"{lost} of {draws} resamples, which hold one value only and have no correlation, are left out")
-    se = float(sampled.std(ddof=1)) if len(sampled) > 1 else 0.0
-    if se <= _ROUNDING:
-        return _undefined(difference, noted(*notes, "the two models' predictions agree with each other in every resample"), base)
-    low, high = map(float, np.quantile(sampled, ((1 - level) / 2, (1 + level) / 2)))
-    p, least, mde = _inverted(sampled), 2 / (len(sampled) + 1), minimum_detectable(se, level=level)
-    return Comparison(difference, se, low, high, p, **base, mde=mde, smallest_p=least, note=noted(*notes))
-
-
-def _uncorrelated(x: Floats, y: Floats, target: Floats) -> str | None:
-    """Why there are no correlations to compare."""
-    if len(target) < 3:
-        return "fewer than three items have no correlation"
-    if not np.isfinite([x, y, target]).all():
-        return _NOT_FINITE
-    for who, values in (("a's", x), ("b's", y), ("the human", target)):
-        if np.ptp(values) <= _ROUNDING * np.abs(values).max():
-            return f"all of {who} values are equal, which correlate with nothing"
-    return None
-
-
-def _correlations(x: Floats, y: Floats, weights: Floats, kind: Kind) -> Floats:
-    """The correlation in each resample, from how often it holds each item: weights of shape (draws, items)."""
-    total = weights.sum(axis=1, keepdims=True)
-    if kind == "spearman":  # mid-ranks within each resample
-        x, y = (weights @ _below(values) / total for values in (x, y))
-    else:
-        x, y = ((values - values.mean())[None, :] / values.std() for values in (x, y))
-    x = x - (weights * x).sum(axis=1, keepdims=True) / total
-    y = y - (weights * y).sum(axis=1, keepdims=True) / total
-    xx, yy, xy = (weights * x * x).sum(axis=1), (weights * y * y).sum(axis=1), (weights * x * y).sum(axis=1)
-    varied = np.minimum(xx, yy) > _ROUNDING * total[:, 0]
-    found: Floats = np.where(varied, xy / np.sqrt(np.where(varied, xx * yy, 1.0)), math.nan)
-    return found
-
-
-def _below(values: Floats) -> Floats:
-    """What one copy of item i adds to the mid-rank of item j."""
-    parts: Floats = (values[:, None] < values) + 0.5 * (values[:, None] == values)
-    return parts
-
-
-def _inverted(sampled: Floats) -> float:
-    """The level at which the percentile interval would just exclude 0; never below what so many draws can tell."""
-    draws = len(sampled)
-    ties = int(np.count_nonzero(sampled == 0)) / 2
-    side = min(int(np.count_nonzero(sampled < 0)), int(np.count_nonzero(sampled > 0))) + ties
-    return min(1.0, 2 * (1 + side) / (draws + 1))
-
-
 def held_out_test(delta: Sequence[float], sentences: Sequence[str], level: float = 0.95) -> Comparison:
     """Whether a predicts reading times that it was not fitted to better than b: held-out log-likelihood per row.
 
@@ -344,14 +246,14 @@ def held_out_test(delta: Sequence[float], sentences: Sequence[str], level: float
         "test": "clustered t over sentences", "unit": "items", "n": len(values), "clusters": len(sums), "level": level,
     }  # fmt: skip
     if not values or not all(map(math.isfinite, values)):
-        return _undefined(None, _NOT_FINITE if values else "no row has a held-out likelihood under both models", base)
+        return untested(None, _NOT_FINITE if values else "no row has a held-out likelihood under both models", base)
     found = clustered_mean(values, kept, level)
     if len(sums) == 1:
-        return _undefined(found.value, "one sentence has no standard error", base)
+        return untested(found.value, "one sentence has no standard error", base)
     p, least = sign_flip(list(sums.values()))
     base |= {"p_permutation": p, "smallest_p": least}
     if found.se is None or found.value is None or found.se <= _ROUNDING * max(map(abs, values)):
-        return _undefined(found.value, "all sentences differ by the same", base)
+        return untested(found.value, "all sentences differ by the same", base)
     left = len(delta) - len(values)
     notes = [f"{left} rows without a likelihood are left out" if left else None]
     if len(sums) < _FEW:
@@ -385,21 +287,17 @@ def fits_test(shares_a: Floats, values_a: Floats, shares_b: Floats, values_b: Fl
     test = "t over fine-tuning seeds and items" if max(len(values_a), len(values_b)) > 1 else "paired t"
     base: dict[str, Any] = {"test": test, "unit": "items", "n": n, "clusters": blocks, "level": level}
     if not (len(values_a) and len(values_b) and np.isfinite([*values_a, *values_b]).all()):
-        return _undefined(None, _NOT_FINITE if len(values_a) and len(values_b) else "no seeds", base)
+        return untested(None, _NOT_FINITE if len(values_a) and len(values_b) else "no seeds", base)
     difference = float(np.mean(values_a) - np.mean(values_b))
     if blocks < 2:
-        return _undefined(difference, "one cluster has no standard error", base)
+        return untested(difference, "one cluster has no standard error", base)
     if not (np.isfinite(shares_a).all() and np.isfinite(shares_b).all()):
-        return _undefined(difference, "too few items of a label for a standard error", base)
+        return untested(difference, "too few items of a label for a standard error", base)
     found = two_way_difference(shares_a, values_a, shares_b, values_b)
     se, size = math.sqrt(found.total), float(np.abs([*values_a, *values_b]).max())
     if se <= _ROUNDING * max(size, 1.0):
-        return _undefined(difference, "every item adds the same to both models, so that there is no standard error", base)
+        return untested(difference, "every item adds the same to both models, so that there is no standard error", base)
     notes = [_few_clusters(blocks)] if blocks < _FEW else []
     if min(len(values_a), len(values_b)) == 1:
         notes.append("one fine-tuning seed: how other seeds would do is not covered")
     return t_comparison(difference, se, found.freedom, **base, note=noted(*notes))
-
-
-def _undefined(difference: float | None, note: str | None, base: dict[str, Any]) -> Comparison:
-    return Comparison(difference, None, None, None, None, **base, note=note)

@@ -101,7 +101,9 @@ def credit_shares(credits: Floats, blocks: Sequence[Sequence[int]]) -> Floats:
         blocks: Indices of the items of each block.
     """
     deviations = (credits - credits.mean(axis=0)) / len(credits)
-    return np.array([deviations[list(block)].sum(axis=0) for block in blocks])
+    starts = np.cumsum([0, *map(len, blocks)])[:-1]
+    shares: Floats = np.add.reduceat(deviations[[i for block in blocks for i in block]], starts, axis=0)
+    return shares
 
 
 def jackknife_shares(

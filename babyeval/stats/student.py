@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from babyeval.stats.power import minimum_detectable
 from babyeval.stats.types import Comparison, Unit
 
@@ -35,3 +37,13 @@ def t_comparison(
         p=2 * float(t.sf(abs(difference) / se, freedom)), test=test, unit=unit, n=n, clusters=clusters, freedom=freedom,
         mde=minimum_detectable(se, freedom, level), p_permutation=p_permutation, smallest_p=smallest_p, level=level, note=note,
     )  # fmt: skip
+
+
+def untested(difference: float | None, note: str | None, about: dict[str, Any]) -> Comparison:
+    """A difference without any test, and why; ``about`` are further attributes of `Comparison`.
+
+    Example:
+        >>> untested(0.5, "one item has no standard error", {"test": "t", "unit": "items", "n": 1, "clusters": 1}).p is None
+        True
+    """
+    return Comparison(difference, None, None, None, None, **about, note=note)

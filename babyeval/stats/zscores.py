@@ -33,8 +33,6 @@ class ZTable:
         corrected: ``(x - chance) / (best - chance)`` for tasks whose chance is given: 0 for guessing, 1 for the best.
         effects: ``(x - baseline) / sqrt(se^2 + se_baseline^2)``, turned likewise: statistics for tests, where the errors
             are independent. None without baseline and errors.
-        scaled: ``(x - baseline) / sd`` with a spread given from outside, such as that of the baseline's seeds; unlike z it
-            stays when conditions are added. None without.
     """
 
     z: pd.DataFrame
@@ -47,7 +45,6 @@ class ZTable:
     ranks: pd.DataFrame
     corrected: pd.DataFrame
     effects: pd.DataFrame | None = None
-    scaled: pd.DataFrame | None = None
 
     def summary(self, tasks: Sequence[str] | None = None) -> pd.DataFrame:
         """Median, quartiles and inter-quartile range of z per condition, its mean rank, and the number of values behind them.
@@ -88,7 +85,6 @@ def z_scores(
     chance: Mapping[str, float] | None = None,
     best: Mapping[str, float] | None = None,
     baseline: str | None = None,
-    baseline_sd: Mapping[str, float] | None = None,
     ddof: int = 1,
     k: float = 1.0,
 ) -> ZTable:
@@ -105,7 +101,6 @@ def z_scores(
         chance: Expected value of a guessing model, by task, on the table's scale.
         best: The best possible value, by task; by default 1.
         baseline: The condition that effects refer to.
-        baseline_sd: The standard deviation of the baseline's seeds, by task.
         ddof: 1 for the sample's standard deviation, 0 for that of these conditions as a population.
         k: See above.
 
@@ -131,18 +126,6 @@ def z_scores(
     kept = values[tasks]
     z = (kept - kept.mean()) / kept.std(ddof=ddof) * signs
     unchecked = [task for task in tasks if errors is None or not np.isfinite(errors[task]).all()]
-    known_chance = [str(task) for task in values if task in (chance or {})]
-    floor = np.array([(chance or {})[task] for task in known_chance])
-    ceiling = np.array([(best or {}).get(task, 1.0) for task in known_chance])
-    effects: pd.DataFrame | None = None
-    scaled: pd.DataFrame | None = None
-    if baseline is not None:
-        beyond = (kept - kept.loc[baseline]) * signs
-        if errors is not None:
-            squares = errors[tasks] ** 2
-            effects = (beyond / (squares + squares.loc[baseline]) ** 0.5).drop(index=baseline)
-        if baseline_sd is not None:
-            scaled = beyond.div([baseline_sd.get(task) or math.nan for task in tasks])
     return ZTable(
         z=z,
         bound=z_bound(len(values), ddof),
@@ -152,10 +135,25 @@ def z_scores(
         unchecked=unchecked,
         families={task: (families or {}).get(task, task) for task in tasks},
         ranks=(kept * signs).rank(ascending=False),
-        corrected=(values[known_chance] - floor) / (ceiling - floor),
-        effects=effects,
-        scaled=scaled,
+        corrected=_chance_corrected(values, chance or {}, best or {}),
+        effects=None if errors is None or baseline is None else _effects(kept * signs, errors[tasks], baseline),
     )
+
+
+def _chance_corrected(values: pd.DataFrame, chance: Mapping[str, float], best: Mapping[str, float]) -> pd.DataFrame:
+    """Scores between chance and the best, of the tasks whose chance is known."""
+    known = [str(task) for task in values if task in chance]
+    floor = np.array([chance[task] for task in known])
+    ceiling = np.array([best.get(task, 1.0) for task in known])
+    corrected: pd.DataFrame = (values[known] - floor) / (ceiling - floor)
+    return corrected
+
+
+def _effects(turned: pd.DataFrame, errors: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Differences from the baseline in units of their standard errors."""
+    squares = errors**2
+    effects: pd.DataFrame = (turned - turned.loc[baseline]) / (squares + squares.loc[baseline]) ** 0.5
+    return effects.drop(index=baseline)
 
 
 def _uninformative(values: pd.DataFrame, errors: pd.DataFrame | None, task: str, ddof: int, k: float) -> str | None:

@@ -44,6 +44,16 @@ from babyeval.cli.main import main
 main()
 """
 
+# Runs babyeval and says on stderr which libraries it took that no model needs to be loaded for.
+WATCHED = """
+import sys
+from babyeval.cli.main import main
+try:
+    main()
+finally:
+    print("LOADED", [m for m in ("torch", "transformers", "huggingface_hub") if m in sys.modules], file=sys.stderr)
+"""
+
 
 @dataclass(frozen=True)
 class Done:

@@ -11,7 +11,7 @@ import pytest
 from stored import fitted, ranking, rating, reading
 
 from babyeval.comparison.report import ComparisonRow
-from cli.support import assert_refused, files_in, inside, process
+from cli.support import WATCHED, assert_refused, files_in, inside, process
 
 CONTRACT = {
     *(
@@ -73,14 +73,8 @@ def test_json_has_the_fields_of_the_contract_and_nothing_beside_it(place) -> Non
 
 
 def test_no_model_library_is_imported(place) -> None:
-    watch = (
-        "import sys\n"
-        "from babyeval.cli.main import main\n"
-        "try:\n    main()\n"
-        "finally:\n    print('LOADED', [m for m in ('torch', 'transformers', 'huggingface_hub') if m in sys.modules], file=sys.stderr)\n"
-    )
-    for more in (["it_merged-seed_0", "it_100%-seed_0"], ["--by", "condition", "--figure", "watched.svg"]):
-        done = process("compare", *more, cwd=place, python=("-c", watch))
+    for more in (["it_merged-seed_0", "it_100%-seed_0"], ["--by", "condition", "--figure", "watched.svg", "--plan", "5"]):
+        done = process("compare", *more, cwd=place, python=("-c", WATCHED))
         assert done.code == 0, done.err
         assert "LOADED []" in done.err
 
@@ -119,6 +113,20 @@ def test_conditions_with_a_figure_and_the_z_scores(place) -> None:
     assert {row["group"] for row in rows} == {"zero-shot", "fine-tuning"}
 
 
+def test_designs_and_plans_stand_beneath_and_in_json(place) -> None:
+    asked = ("--by", "condition", "--factor", "share=low:it_merged;high:it_100%", "--plan", "3,10")
+    said = " ".join(inside("compare", *asked, cwd=place).out.split())
+    for words in ("Factors: analysis of variance over seeds (type II)", "share, F(1, 4) =", "least difference of two conditions",
+                  "10 seeds", "standard deviation between training seeds", "with 80% power"):  # fmt: skip
+        assert words in said
+    found = inside("compare", *asked, "--json", cwd=place).json
+    assert found.keys() == {"rows", "effects", "plan"}
+    plain = inside("compare", "--by", "condition", "--json", cwd=place).json
+    assert found["rows"] == plain
+    assert [row["term"] for row in found["effects"]] == ["share", "share"]
+    assert [set(row["mde"]) for row in found["plan"]] == [{"3", "10"}] * 2
+
+
 def test_narrow_terminals_keep_what_matters(place, monkeypatch) -> None:
     from rich.console import Console
 
@@ -145,6 +153,9 @@ def test_narrow_terminals_keep_what_matters(place, monkeypatch) -> None:
         (["--correction", "none"], 2, ["holm, bh, by, maxt"]),
         (["--protocol", "babylm-2025"], 3, ["no task in common"]),
         (["--tasks", "ewok"], 2, ["blimp"]),
+        (["--by", "condition", "--plan", "three"], 2, ["--plan 3,5,10"]),
+        (["--by", "condition", "--plan", "3", "--csv"], 2, ["--json"]),
+        (["--factor", "a=b:c;d:e"], 2, ["--by condition"]),
     ],
 )
 def test_refusals(place, arguments, code, words) -> None:

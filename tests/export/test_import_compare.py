@@ -6,6 +6,7 @@ import copy
 from statistics import fmean
 
 import pytest
+from cli.support import WATCHED, process
 
 import babyeval
 from export.official_files import imported, write_tree
@@ -30,3 +31,6 @@ def test_two_imported_runs_are_compared_over_their_items(submission, data, tmp_p
     assert row.difference == pytest.approx(row.value_a - row.value_b)
     assert row.n == sum(map(len, agrees.values()))
     assert row.p is not None
+    done = process("compare", "one", "other", "--results", "imported", cwd=tmp_path, python=("-c", WATCHED))
+    assert done.code == 0, done.err
+    assert "LOADED []" in done.err

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
-from babyeval.stats.pairs import _correlations, correlation_difference
+from babyeval.stats.correlations import _correlations, correlation_difference
 
 REFERENCE = {"spearman": lambda x, y: spearmanr(x, y).statistic, "pearson": lambda x, y: pearsonr(x, y).statistic}
 KINDS = pytest.mark.parametrize("kind", ["spearman", "pearson"])

@@ -9,9 +9,9 @@ import pytest
 from scipy.special import expit
 from scipy.stats import t
 
+from babyeval.stats.correlations import correlation_difference
 from babyeval.stats.intervals import stratified_macro_mean
 from babyeval.stats.pairs import (
-    correlation_difference,
     fits_test,
     held_out_test,
     mcnemar,

@@ -1,0 +1,291 @@
+"""Designs of conditions: what factors do together, and how many seeds a study needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import stdev
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from babyeval.comparison.conditions import headline_keys, sample_of, values_of
+from babyeval.comparison.contrasts import condition_names
+from babyeval.comparison.pairs import together
+from babyeval.comparison.report import CORRECTIONS
+from babyeval.comparison.select import Choice, Side
+from babyeval.comparison.sentences import amount, equals, listed, number
+from babyeval.errors import UsageError
+from babyeval.models.naming import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from babyeval.records import Score
+    from babyeval.stats.designs import Effect, Factorial
+
+Squares = Literal[2, 3]
+Adjusted = Literal["holm", "bh", "by"]
+
+_SEED, _VALUE = "(seed)", "(value)"  # columns that no factor is called
+
+
+class Factor(NamedTuple):
+    """What conditions are varied in.
+
+    Attributes:
+        name: How it is called.
+        levels: Each condition's level.
+    """
+
+    name: str
+    levels: Mapping[str, str]
+
+
+class EffectRow(BaseModel):
+    """A factor or an interaction on one headline.
+
+    Attributes:
+        task: The task's name.
+        subset: Which of its headlines, where it has several.
+        term: The factor, or the factors of an interaction, as ``size:curriculum``.
+        squares: Sum of squares.
+        freedom: Degrees of freedom.
+        residual: Mean square within cells.
+        residual_freedom: Its degrees of freedom.
+        f: The ratio of mean squares.
+        p: Its p-value.
+        p_adjusted: The same, adjusted for the family.
+        correction: How.
+        family: The tests that were adjusted for together.
+        test: The test, as a paper can print it.
+        unit: What it takes for replications.
+        n: How many of them there are.
+        sentence: The row in words.
+        note: Why something is null, or what a reader must know.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+    task: str
+    subset: str
+    term: str
+    squares: float
+    freedom: int
+    residual: float | None
+    residual_freedom: int
+    f: float | None
+    p: float | None
+    p_adjusted: float | None = None
+    correction: Adjusted
+    family: str = ""
+    test: str
+    unit: Literal["seeds"] = "seeds"
+    n: int
+    sentence: str = ""
+    note: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The task, with its headline where it has several."""
+        return f"{self.task} {self.subset}".rstrip()
+
+
+class PlanRow(BaseModel):
+    """What a study of so many seeds would find on one headline.
+
+    Attributes:
+        task: The task's name.
+        subset: Which of its headlines, where it has several.
+        unit_of_value: Unit of ``sd`` and ``mde``.
+        sd: Standard deviation between seeds in the pilot, pooled over conditions.
+        freedom: Its degrees of freedom.
+        mde: By the number of seeds of each of two conditions the least true difference that Welch's t finds with 80% power
+            at the unadjusted two-sided 5% level.
+        sentence: The row in words.
+        note: Why something is null, or what a reader must know.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+    task: str
+    subset: str
+    unit_of_value: str
+    sd: float | None
+    freedom: int
+    mde: dict[int, float | None]
+    sentence: str
+    note: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The task, with its headline where it has several."""
+        return f"{self.task} {self.subset}".rstrip()
+
+
+def parse_factor(text: str, there: Sequence[str]) -> Factor:
+    """Reads ``name=level:condition,condition;level:condition``.
+
+    Raises:
+        UsageError: It has another form, or names a condition that is not compared.
+
+    Example:
+        >>> parse_factor("order=one:a;both:b,c", ["a", "b", "c"]).levels
+        {'a': 'one', 'b': 'both', 'c': 'both'}
+    """
+    name, _, rest = (part.strip() for part in text.partition("="))
+    parts = [(level.strip(), names) for level, _, names in (part.partition(":") for part in rest.split(";"))]
+    named = [(level, condition) for level, names in parts for condition in condition_names(names, there)]
+    levels = {condition: level for level, condition in named}
+    whole = name and all(level and condition for level, condition in named)
+    if not whole or len({level for level, _ in parts}) < max(2, len(parts)) or len(levels) < len(named):
+        raise UsageError(
+            f"'{text}' is no factor.", hint="Write each condition once: --factor 'curriculum=merged:a;sequential:b,c'."
+        )
+    for condition in levels:
+        if condition not in there:
+            raise UsageError(
+                f"The factor '{name}' names the condition '{condition}', which is not compared.",
+                where=f"compared are {', '.join(there)}", hint="Name that one too, or leave it out of the factor.",
+            )  # fmt: skip
+    return Factor(name, levels)
+
+
+def parse_factors(texts: Sequence[str], there: Sequence[str]) -> list[Factor]:
+    """Reads all factors of a design.
+
+    Raises:
+        UsageError: One cannot be read, two have one name, or they do not have the same conditions.
+    """
+    factors = [parse_factor(text, there) for text in texts]
+    if len({factor.name for factor in factors}) < len(factors):
+        raise UsageError("Two factors have one name.", where=", ".join(factor.name for factor in factors))
+    for factor in factors[1:]:
+        apart = factor.levels.keys() ^ factors[0].levels.keys()
+        if apart:
+            raise UsageError(
+                f"The factors '{factors[0].name}' and '{factor.name}' are not of the same conditions.",
+                where=f"only one of them has {', '.join(sorted(apart))}", hint="Give each condition a level of every factor.",
+            )  # fmt: skip
+    return factors
+
+
+def factor_effects(
+    choice: Choice, conditions: Mapping[str, Sequence[Side]], factors: Sequence[Factor], *, squares: Squares, correction: Adjusted
+) -> list[EffectRow]:  # fmt: skip
+    """The analysis of variance of each headline; all its tests are one family.
+
+    Seeds are the replications of a cell. Models of one cell that go on from one checkpoint are averaged, and seeds are not
+    matched between cells, even where they share a checkpoint (statistics.md, section 5).
+
+    Args:
+        choice: The records.
+        conditions: The checkpoints of each condition.
+        factors: What the conditions are varied in.
+        squares: Type of the sums of squares, 2 or 3.
+        correction: How p-values are adjusted.
+    """
+    from babyeval.stats.designs import factorial
+    from babyeval.stats.multiple import adjust
+
+    rows, names = list[EffectRow](), [factor.name for factor in factors]
+    test = f"analysis of variance over seeds (type {'I' * squares})"
+    for task in choice.records:
+        for headline in headline_keys(choice, task):
+            cells = _cells(choice, task, headline.subset, conditions, factors)
+            found = factorial(cells, names, value=_VALUE, seed=_SEED, kind=squares)
+            rows += [_effect_row(task, headline, found, effect, test, correction) for effect in found.effects]
+    adjusted = adjust([row.p for row in rows], correction)
+    tested = [row for row in rows if row.p is not None]
+    scores, terms = len({row.label for row in tested}), len({row.term for row in tested})
+    family = f"{counted(len(tested), 'test')} ({counted(scores, 'score')} x {counted(terms, 'effect')})"
+    changed = [
+        row.model_copy(update={"p_adjusted": p, "family": family if p is not None else ""})
+        for row, p in zip(rows, adjusted, strict=True)
+    ]
+    return [row.model_copy(update={"sentence": effect_sentence(row)}) for row in changed]
+
+
+def _cells(
+    choice: Choice, task: str, subset: str, conditions: Mapping[str, Sequence[Side]], factors: Sequence[Factor]
+) -> pd.DataFrame:
+    """The value of each checkpoint, with its levels and its seed, or the checkpoint from which it goes on."""
+    import pandas as pd
+
+    rows = []
+    for condition in factors[0].levels:
+        scores = values_of(choice, task, subset, conditions[condition])
+        unit_of = sample_of(choice, task, scores).unit_of
+        levels = {factor.name: factor.levels[condition] for factor in factors}
+        rows += [{**levels, _SEED: unit_of[side], _VALUE: score.value} for side, score in scores.items()]
+    return pd.DataFrame(rows, columns=[*(factor.name for factor in factors), _SEED, _VALUE])
+
+
+def _effect_row(task: str, headline: Score, found: Factorial, effect: Effect, test: str, correction: Adjusted) -> EffectRow:
+    return EffectRow(
+        task=task, subset=headline.subset, term=effect.term, squares=effect.squares, freedom=effect.freedom,
+        residual=found.residual, residual_freedom=found.freedom, f=effect.f, p=effect.p, correction=correction, test=test,
+        n=found.n, note=found.note,
+    )  # fmt: skip
+
+
+def effect_sentence(row: EffectRow) -> str:
+    """An effect in words."""
+    if row.f is None:
+        return f"{row.label}: no test of {row.term} is possible ({row.note})."
+    return (
+        f"{row.label}: {row.term}, F({row.freedom}, {row.residual_freedom}) = {row.f:.2f}, p {equals(row.p)}, "
+        f"{CORRECTIONS[row.correction]}-adjusted over {row.family} p {equals(row.p_adjusted)} ({row.test}, unit seeds, "
+        f"{counted(row.n, 'value')}; seeds are taken to vary normally, and alike in all cells)."
+    )
+
+
+def plans(choice: Choice, conditions: Mapping[str, Sequence[Side]], seeds: Sequence[int]) -> list[PlanRow]:
+    """What studies of so many seeds would find, with these records as their pilot.
+
+    Args:
+        choice: The records.
+        conditions: The checkpoints of each condition.
+        seeds: Numbers of seeds of each of two conditions.
+
+    Raises:
+        UsageError: A number of seeds is below 2.
+    """
+    from babyeval.stats.designs import planned_mde
+
+    few = [count for count in seeds if count < 2]
+    if few:
+        raise UsageError(f"A study of {counted(few[0], 'seed')} finds nothing about a condition.", hint="Plan for 2 or more.")
+    rows = []
+    for task in choice.records:
+        for headline in headline_keys(choice, task):
+            scores = {name: values_of(choice, task, headline.subset, sides) for name, sides in conditions.items()}
+            samples = {name: sample_of(choice, task, part) for name, part in scores.items()}
+            found = planned_mde({name: sample.values for name, sample in samples.items()}, seeds)
+            spread = [name for name, sample in samples.items() if len(sample.values) > 1]
+            alone = [name for name in spread if samples[name].one_parent]
+            notes = [f"conditional on the parent checkpoint of {listed(alone)}"] if alone else []
+            if found[0].sd is None:
+                notes.append("no condition has two seeds that differ")
+            elif len(sds := [stdev(samples[name].values) for name in spread]) > 1 and max(sds) > 3 * min(sds):
+                notes.append("the conditions' seeds spread very differently, and are pooled")
+            mde = {plan.seeds: plan.mde for plan in found}
+            label, unit = f"{task} {headline.subset}".rstrip(), headline.unit
+            said = _plan_sentence(label, unit, found[0].sd, found[0].pilot_freedom, mde)
+            rows.append(
+                PlanRow(
+                    task=task, subset=headline.subset, unit_of_value=unit, sd=found[0].sd, freedom=found[0].pilot_freedom,
+                    mde=mde, sentence=said, note=together(*notes),
+                )
+            )  # fmt: skip
+    return rows
+
+
+def _plan_sentence(label: str, unit: str, sd: float | None, freedom: int, mde: Mapping[int, float | None]) -> str:
+    if sd is None:
+        return f"{label}: nothing can be planned, as no condition has two seeds that differ."
+    least = listed(f"{number(value, unit)} with {count}" for count, value in mde.items())
+    return (
+        f"{label}: with a standard deviation between seeds of {amount(sd, unit)} ({counted(freedom, 'degree')} of freedom), "
+        f"Welch's t over seeds finds a difference of two conditions with 80% power at the unadjusted two-sided 5% level only if it "
+        f"is at least {least} seeds each."
+    )
