@@ -85,6 +85,7 @@ def items_of(store: ResultStore, result: TaskResult, columns: Sequence[str]) -> 
 @lru_cache(maxsize=64)
 def _table(path: Path, sha256: str, columns: tuple[str, ...]) -> pd.DataFrame:
     """A table of this digest, read once for the pairs of a page."""
-    import pandas as pd
+    import pyarrow.parquet as pq
 
-    return pd.read_parquet(path, columns=["item_id", *columns]).set_index("item_id")
+    table: pd.DataFrame = pq.ParquetFile(path).read(["item_id", *columns], use_threads=False).to_pandas()
+    return table.set_index("item_id")

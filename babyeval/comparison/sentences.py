@@ -66,7 +66,7 @@ def small(row: ComparisonRow) -> bool:
 def row_sentence(row: ComparisonRow) -> str:
     """One difference in words."""
     if row.difference is None:
-        return f"{row.label}: no difference of {row.a} and {row.b} can be given ({row.note})."
+        return f"{row.label}: no difference between {row.a} and {row.b} can be given ({row.note})."
     values = (row.value_a, row.value_b)
     shown = "" if None in values else f" ({' against '.join(number(value, row.unit_of_value) for value in values)})"
     head = f"{row.label}: {row.a} minus {row.b} is {number(row.difference, row.unit_of_value, sign=True)}{_unit(row)}{shown}"
@@ -131,7 +131,7 @@ def paragraph(rows: Sequence[ComparisonRow]) -> str:
     if unsure:
         clauses.append(f"{a} minus {b} on {listed(_found(row, 1) for row in unsure)}, {_too_few(unsure)}")
     if open_:
-        clauses.append(f"no difference of {a} and {b} was found on {listed(map(_not_found, open_))}")
+        clauses.append(f"no difference between {a} and {b} was found on {listed(map(_not_found, open_))}")
     if outside:
         clauses.append(f"not in the family, so that their p-values are not adjusted: {listed(map(_outside, outside))}")
     if mute:

@@ -301,7 +301,7 @@ def test_sentences_name_test_unit_family_and_what_would_have_been_found(tmp_path
     assert supplement.p_adjusted > 0.05
     (said,) = report.paragraphs
     assert "a is better than b on blimp (+" in said
-    assert "no difference of a and b was found on blimp_supplement" in said
+    assert "no difference between a and b was found on blimp_supplement" in said
     assert f"80% power only for at least {supplement.mde:.2f} points at the unadjusted 5% level" in said
     assert "t over subset means (unit subsets" in said
     assert "Holm-adjusted over the family of 2 tests (2 scores x 1 pair)" in said
