@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -77,14 +78,17 @@ def _task(board: Board, name: str) -> page.Task:
     results = [result for result in board.records[name].values() if result.status == "done"]
     card = results[0].task
     subsets = dict.fromkeys(score.subset for result in results for score in own_headlines(result))
-    strata = list(dict.fromkeys(score.subset for result in results for score in strata_of(result)))
+    parts = [strata_of(result) for result in results]
+    strata = list(dict.fromkeys(score.subset for scores in parts for score in scores))
+    sizes = Counter((score.subset, score.n) for scores in parts for score in scores)
+    strata_n = {name: n for (name, n), _ in reversed(sizes.most_common())}
     enough = card.family == "ranking" and len(strata) >= ENOUGH_SUBSETS
     test: Literal["subsets", "shipped"] = "subsets" if enough else "shipped"
     return page.Task(
         id=name, title=card.title, group=_group(results[0]), family=card.family, metric=card.metric, unit=card.unit,
         higher_is_better=card.higher_is_better, chance=own_headlines(results[0])[0].chance, about=card.summary,
         citation=card.citation, homepage=card.homepage, version=card.version, split=board.splits[name],
-        protocols=how_scored(card), test=test, strata=strata,
+        protocols=how_scored(card), test=test, strata=strata, strata_n=[strata_n[name] for name in strata],
         headlines=[
             page.Headline(
                 key=column_key(name, subset), subset=subset,
@@ -153,11 +157,12 @@ def _strata(result: TaskResult, task: page.Task) -> page.Strata | None:
     if not found:
         return None
     scores = [found.get(name) for name in task.strata]
+    n = [score.n if score else 0 for score in scores]
     return page.Strata(
-        value=[score.value if score else None for score in scores],
-        low=[score.ci_low if score else None for score in scores],
-        high=[score.ci_high if score else None for score in scores],
-        n=[score.n if score else 0 for score in scores],
+        value=[page.shortened(score.value) if score else None for score in scores],
+        low=[page.shortened(score.ci_low, 6) if score else None for score in scores],
+        high=[page.shortened(score.ci_high, 6) if score else None for score in scores],
+        n=None if n == task.strata_n else n,
     )
 
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from babyeval.comparison.conditions import compare_pair_of_conditions
+from babyeval.comparison.conditions import compare_contrast
+from babyeval.comparison.contrasts import Contrast, planned_contrasts
 from babyeval.comparison.select import Choice, Side
+from babyeval.comparison.sentences import listed
 from babyeval.comparison.zscores import ZScores, condition_z_scores
 from babyeval.models.naming import counted
 
@@ -84,8 +86,15 @@ def make_conditions(
         effects=effects,
         correction=correction,
         z=_z_table(z) if z is not None else None,
-        notes=[*found.notes, *(z.remarks if z is not None else ["No task tells the conditions apart: there are no z-scores."])],
+        notes=[*found.notes, *_remarks(z)],
     )
+
+
+def _remarks(z: ZScores | None) -> list[str]:
+    """What is to be known of the z-scores, but for columns that are left out, which their table tells."""
+    if z is None:
+        return ["No task tells the conditions apart: there are no z-scores."]
+    return [remark for remark in z.remarks if not remark.startswith("Left out:")]
 
 
 def _rows_of(board: Board, notes: list[str]) -> dict[str, list[Row]]:
@@ -125,34 +134,50 @@ def _cell(board: Board, rows: Sequence[Row], ids: Mapping[Row, int], cells: Mapp
 
 
 def _effects(found: Trained, tasks: Sequence[Task]) -> tuple[list[Effect], str]:
-    """Every pair of conditions on every column, as `babyeval compare --by condition` gives them."""
-    from babyeval.stats.multiple import adjust
-
+    """Every pair of conditions on every column, and planned contrasts, as `babyeval compare --by condition` gives them."""
+    planned = planned_contrasts(list(found.rows), ())
+    pairs = [Contrast("", (a,), (b,)) for a, b in combinations(found.rows, 2)]
     if len(found.rows) > MOST:
         found.notes.append(
             f"Pairs are tested for up to {MOST} conditions, and these are {len(found.rows)}: babyeval compare --by condition A B."
         )
-        return [], ""
+        pairs = []
+    once = {contrast.pair for contrast in planned}  # a hypothesis belongs to one family
+    first, tests = _family(found, tasks, [pair for pair in pairs if pair.pair not in once])
+    second, more = _family(found, tasks, planned)
+    told = [f"{counted(tests, 'test')} of pairs"] if tests else []
+    told += [f"{counted(more, 'test')} of planned contrasts"] if more else []
+    return [*second, *first], f"Holm over {' and, as a family of their own, over '.join(told)}" if told else ""
+
+
+def _family(found: Trained, tasks: Sequence[Task], contrasts: Sequence[Contrast]) -> tuple[list[Effect], int]:
+    """Contrasts on all columns, adjusted together, and the number of tests."""
+    from babyeval.stats.multiple import adjust
+
     measured = []
-    for a, b in combinations(found.rows, 2):
+    for contrast in contrasts:
         for task in tasks:
             there = found.choice.records.get(task.id, {})
-            if all(any(side in there for side in found.sides[name]) for name in (a, b)):
+            if all(any(side in there for side in found.sides[name]) for name in contrast.weights):
                 keys = {column.subset: column.key for column in task.headlines}
-                pair = compare_pair_of_conditions(found.choice, task.id, found.sides[a], found.sides[b], None)
-                measured += [(a, b, keys[one.subset], one) for one in pair]
+                tested = compare_contrast(found.choice, task.id, contrast, found.sides)
+                measured += [(contrast, keys[one.subset], one) for one in tested]
     adjusted = adjust([one.found.p for *_, one in measured], "holm")
     effects = [
         Effect(
-            a=a, b=b, column=key, difference=one.found.difference, low=one.found.low, high=one.found.high, p=one.found.p,
-            p_adjusted=p, p_permutation=one.found.p_permutation, smallest_p=one.found.smallest_p, test=one.found.test,
-            unit=one.found.unit, clusters=one.found.clusters, mde=one.found.mde,
+            contrast=contrast.name or None, a=_mean_of(contrast.plus), b=_mean_of(contrast.minus), column=key,
+            difference=one.found.difference, low=one.found.low, high=one.found.high, p=one.found.p, p_adjusted=p,
+            p_permutation=one.found.p_permutation, smallest_p=one.found.smallest_p, test=one.found.test, unit=one.found.unit,
+            clusters=one.found.clusters, arms=one.arms, mde=one.found.mde, claim=one.claim,
             note="; ".join(filter(None, (one.note, one.found.note))) or None,
         )
-        for (a, b, key, one), p in zip(measured, adjusted, strict=True)
+        for (contrast, key, one), p in zip(measured, adjusted, strict=True)
     ]  # fmt: skip
-    tests = counted(sum(p is not None for p in adjusted), "test")
-    return effects, f"Holm over {tests}: all columns and pairs of conditions"
+    return effects, sum(p is not None for p in adjusted)
+
+
+def _mean_of(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"the mean of {listed(names)}"
 
 
 def _side(board: Board, row: Row) -> Side:

@@ -8,16 +8,13 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from babyeval.comparison.pairs import compare_pair
+from babyeval.comparison.many import Many
 from babyeval.errors import UsageError
 
-from .payload import PAIR_FIELDS, PairColumn
+from .payload import PAIR_FIELDS, PairColumn, shortened
 from .read import alike
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from babyeval.comparison.report import Measured
     from babyeval.records import TaskResult
 
@@ -25,10 +22,13 @@ if TYPE_CHECKING:
     from .read import Board, Row
 
 MOST = 50  # models of which all pairs are shipped: more are 1,225 for each column
+# Of age of acquisition each pair of models has words of its own, and so resamples of its own.
+MOST_ACQUISITION = 12
 LEVEL = 0.05
 # With more models than that, an unpaired difference of so many standard errors is taken as significant without its test,
-# which reads items; pairs are positively correlated, so that the paired test would say so more strongly.
-_OBVIOUS = 8.0
+# which reads items; pairs are positively correlated, so that the paired test would say so more strongly. Of fits, whose few
+# seeds leave few degrees of freedom, it takes more.
+_OBVIOUS, _OBVIOUS_FITS = 6.0, 8.0
 
 
 def pair_columns(board: Board, tasks: Sequence[Task], ids: Mapping[Row, int]) -> tuple[dict[str, PairColumn], str | None]:
@@ -40,7 +40,7 @@ def pair_columns(board: Board, tasks: Sequence[Task], ids: Mapping[Row, int]) ->
     if len(ids) > MOST:
         return {}, (
             f"Pairs are shipped for up to {MOST} models, and these are {len(ids)}. "
-            "The command compares any two: babyeval compare A B --results FOLDER"
+            "The command compares any two: babyeval compare A B --results FOLDER."
         )
     columns: dict[str, PairColumn] = {}
     for task in tasks:
@@ -54,6 +54,9 @@ def _pairs_of_task(board: Board, task: Task, ids: Mapping[Row, int]) -> dict[str
         ((ids[row], result) for row, result in board.records[task.id].items() if result.status == "done"),
         key=lambda pair: pair[0],
     )
+    if task.family == "acquisition" and len(done) > MOST_ACQUISITION:
+        return {}
+    many = Many(board.store)
     found: dict[str, dict[str, Measured]] = {column.key: {} for column in task.headlines}
     failed: dict[str, str] = {}
     for (a, one), (b, other) in combinations(done, 2):
@@ -61,7 +64,7 @@ def _pairs_of_task(board: Board, task: Task, ids: Mapping[Row, int]) -> dict[str
             failed[f"{a}-{b}"] = "the two were not measured alike"
             continue
         try:
-            for column, measured in _compared(board, task, one, other).items():
+            for column, measured in _compared(many, task, one, other).items():
                 found[column][f"{a}-{b}"] = measured
         except UsageError as error:
             failed[f"{a}-{b}"] = error.what
@@ -87,13 +90,14 @@ def _numbers(measured: Measured) -> list[float | int | None]:
     """The fields of a row."""
     found = measured.found
     counts = measured.counts or (None, None, None)
-    return [found.difference, found.low, found.high, found.p, found.mde, found.n, found.clusters, *counts]
+    numbers = (found.difference, found.low, found.high, found.p, found.mde)
+    return [*map(shortened, numbers), found.n, found.clusters, *counts]
 
 
-def _compared(board: Board, task: Task, a: TaskResult, b: TaskResult) -> dict[str, Measured]:
+def _compared(many: Many, task: Task, a: TaskResult, b: TaskResult) -> dict[str, Measured]:
     """The comparison of two records by column."""
     keys = {column.subset: column.key for column in task.headlines}
-    return {keys[measured.subset]: measured for measured in compare_pair(board.store, a, b) if measured.subset in keys}
+    return {keys[measured.subset]: measured for measured in many.compare(a, b) if measured.subset in keys}
 
 
 def best_models(
@@ -113,13 +117,14 @@ def best_models(
     best: dict[str, list[int]] = {}
     for task in tasks:
         sign = 1 if task.higher_is_better else -1
+        many = Many(board.store)
         for column in task.headlines:
             values = {number: sign * cell.value for number, cell in scores[column.key].items() if cell.value is not None}
-            if not values or task.id in board.mixed:
+            if not values or task.id in board.mixed or (task.family == "acquisition" and len(values) > MOST):
                 continue
             top = max(values, key=lambda number: values[number])
             others = [number for number in values if number != top]
-            worse = _worse(board, task, column.key, top, others, ids, scores[column.key], pairs)
+            worse = _worse(board, many, task, column.key, top, others, ids, scores[column.key], pairs)
             adjusted = adjust([worse[number] for number in others], "holm")
             level = {
                 n for n, p in zip(others, adjusted, strict=True) if (p is None and values[n] == values[top]) or (p or 0) >= LEVEL
@@ -130,6 +135,7 @@ def best_models(
 
 def _worse(
     board: Board,
+    many: Many,
     task: Task,
     column: str,
     top: int,
@@ -151,7 +157,7 @@ def _worse(
     else:
         records = {ids[row]: result for row, result in board.records[task.id].items()}
         for number in others:
-            found[number] = _tested(board, task, column, records[top], records[number], cells[top], cells[number])
+            found[number] = _tested(many, task, column, records[top], records[number], cells[top], cells[number])
     return {number: 1.0 if p is not None and d is not None and sign * d < 0 else p for number, (p, d) in found.items()}
 
 
@@ -160,35 +166,36 @@ def _over_strata(cells: Mapping[int, ScoreCell], top: int, others: Sequence[int]
     import numpy as np
     from scipy.stats import t
 
-    def strata(number: int) -> NDArray[np.float64]:
-        found = cells[number].strata
-        return np.array(found.value if found is not None else [None] * len(best), dtype=np.float64)
-
     own = cells[top].strata
-    best = np.array(own.value if own is not None else [], dtype=np.float64)
-    p: dict[int, float | None] = {}
-    for number in others:
-        difference = sign * (best - strata(number))
-        count, spread = len(difference), float(np.std(difference, ddof=1)) if len(difference) > 1 else 0.0
-        if not np.isfinite(difference).all() or spread <= 1e-12 * float(np.abs(difference).max(initial=0.0)):
-            p[number] = None  # a stratum is missing, or all differ by the same
-            continue
-        statistic = float(difference.mean()) / (spread / math.sqrt(count))
-        p[number] = 1.0 if statistic < 0 else float(2 * t.sf(statistic, count - 1))
-    return p
+    count = len(own.value) if own is not None else 0
+    if count < 2 or not others:
+        return dict.fromkeys(others)
+    means = np.full((1 + len(others), count), np.nan)
+    for row, number in enumerate((top, *others)):
+        found = cells[number].strata
+        if found is not None:
+            means[row] = found.value
+    difference = sign * (means[0] - means[1:])
+    spread = np.std(difference, axis=1, ddof=1)
+    # Without a test where a stratum is missing, or all differ by the same.
+    usable = np.isfinite(difference).all(axis=1) & (spread > 1e-12 * np.abs(difference).max(axis=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = difference.mean(axis=1) / (spread / math.sqrt(count))
+    p = np.where(statistic < 0, 1.0, 2 * t.sf(statistic, count - 1))
+    return {number: float(one) if there else None for number, one, there in zip(others, p, usable, strict=True)}
 
 
 def _tested(
-    board: Board, task: Task, column: str, a: TaskResult, b: TaskResult, one: ScoreCell, other: ScoreCell
+    many: Many, task: Task, column: str, a: TaskResult, b: TaskResult, one: ScoreCell, other: ScoreCell
 ) -> tuple[float | None, float | None]:
     """p and difference of the best and another; that of a model which is far behind is not worth reading its items."""
     if task.family != "reading" and None not in (one.se, other.se, one.value, other.value):
         assert one.value is not None and other.value is not None and one.se is not None and other.se is not None  # noqa: PT018
         gap = abs(one.value - other.value)
-        if gap > _OBVIOUS * math.hypot(one.se, other.se) > 0:
+        if gap > (_OBVIOUS_FITS if task.family == "fit" else _OBVIOUS) * math.hypot(one.se, other.se) > 0:
             return 0.0, one.value - other.value
     try:
-        measured = _compared(board, task, a, b).get(column)
+        measured = _compared(many, task, a, b).get(column)
     except UsageError:
         return None, None
     return (measured.found.p, measured.found.difference) if measured is not None else (None, None)

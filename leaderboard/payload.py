@@ -1,4 +1,8 @@
-"""What the page knows: one JSON object. Numbers are unrounded; null is undefined, and the note says why."""
+"""What the page knows: one JSON object. Null is undefined, and the note says why.
+
+Headlines and their errors are unrounded. There are many more numbers of strata and pairs: those hold ten digits, and the ends
+of strata's intervals six.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,16 @@ from pydantic import BaseModel, ConfigDict
 
 SCHEMA_VERSION = 1
 Number = float | None
+
+
+def shortened(value: float | None, digits: int = 10) -> float | None:
+    """A number with so many significant digits.
+
+    Example:
+        >>> shortened(200 / 3), shortened(200 / 3, 6)
+        (66.66666667, 66.6667)
+    """
+    return None if value is None else float(f"{value:.{digits}g}")
 
 
 class _Part(BaseModel):
@@ -71,6 +85,7 @@ class Task(_Part):
         protocols: How each protocol scores it.
         test: ``subsets``: differences are tested by t over the strata's means, in the browser; ``shipped``: here.
         strata: Names of its strata, in the order of the scores' arrays.
+        strata_n: Items of each, as most models have them.
     """
 
     id: str
@@ -90,15 +105,20 @@ class Task(_Part):
     headlines: list[Headline]
     test: Literal["subsets", "shipped"]
     strata: list[str]
+    strata_n: list[int]
 
 
 class Strata(_Part):
-    """Scores of all strata of a task, in its order; null where the model lacks one."""
+    """Scores of all strata of a task, in its order; null where the model lacks one.
+
+    Attributes:
+        n: Items of each; null where they are the task's.
+    """
 
     value: list[Number]
     low: list[Number]
     high: list[Number]
-    n: list[int]
+    n: list[int] | None
 
 
 class SeedValue(_Part):
@@ -225,8 +245,15 @@ class ConditionCell(_Part):
 
 
 class Effect(_Part):
-    """Condition a minus condition b on one column; training seeds are what was replicated."""
+    """Condition a minus condition b on one column; training seeds are what was replicated.
 
+    Attributes:
+        contrast: Name of the planned contrast; null for plain pairs, which are another family.
+        smallest_p: The least p that exchanging so few seeds could give: where it is above 5%, there is no verdict.
+        arms: Replications of both sides.
+    """
+
+    contrast: str | None
     a: str
     b: str
     column: str
@@ -240,7 +267,9 @@ class Effect(_Part):
     test: str
     unit: str
     clusters: int
+    arms: tuple[int, int] | None
     mde: Number
+    claim: str
     note: str | None
 
 

@@ -75,10 +75,11 @@ def _drawings(board: Board, payload: Payload) -> dict[str, tuple[str, Draw]]:
         z = found.z_scores() if found is not None else None
         if z is not None:
             drawings["zscores"] = "z-scores of the conditions over tasks", lambda path: write_box_plots(z, path)
-        drawings["effects"] = (
-            "Scores of the conditions, with training seeds as points",
-            lambda path: _effects(conditions, titles, path),
-        )
+        if conditions.values:  # empty where the page shows none of their scores
+            drawings["effects"] = (
+                "Scores of the conditions, with training seeds as points",
+                lambda path: _effects(conditions, titles, path),
+            )
     for key, curve in curves_of(board).items():
         if len({point.line for point in curve.points}) <= MOST_LINES:
             drawings[f"curve:{key}"] = f"{titles.get(key, key)} against words seen", _curve(curve)
@@ -139,7 +140,7 @@ def _effects(conditions: Conditions, titles: dict[str, str], path: Path) -> None
         for number, (panel, (key, cells)) in enumerate(zip(_panels(figure, count), conditions.values.items(), strict=True)):
             for place, cell, color in zip(places, cells.values(), colors, strict=True):
                 values = [point.value for point in cell.points]
-                sns.scatterplot(x=values, y=[place] * len(values), color=color, s=30, alpha=0.85, ax=panel)
+                panel.scatter(values, [place] * len(values), color=color, s=30, alpha=0.85, edgecolor="white", linewidth=0.5)
                 if cell.mean is not None:
                     panel.plot([cell.mean] * 2, [place - 0.28, place + 0.28], color="black", linewidth=1.6)
             panel.set(title=short(titles.get(key, key)), xlabel="", ylabel="", ylim=(len(places) - 0.5, -0.5))

@@ -129,7 +129,7 @@ def shown(folder: Path, target: str) -> str:
     return subprocess.run(["make", "-n", target], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("target", ["test", "check", "demo", "test-slow"])
+@pytest.mark.parametrize("target", ["test", "check", "docs", "demo", "test-slow"])
 def test_make_installs_only_when_something_changed(made, target):
     assert "pip install" not in shown(made, target)
     for name in ("pyproject.toml", "constraints.txt"):

@@ -46,7 +46,7 @@ _Factor = Annotated[
         show_default=False,
     ),
 ]
-_Squares = Annotated[int, typer.Option(min=2, max=3, help="Type of the sums of squares of factors.")]
+_Squares = Annotated[int | None, typer.Option(min=2, max=3, help="Type of the sums of squares of factors. Default: 2.")]
 _Plan = Annotated[Text, typer.Option(help="With --by condition what studies of so many seeds each would find: 3,5,10.")]
 _Figure = Annotated[
     Path | None, typer.Option(help="With --by condition box plots of z-scores: a file that ends in .svg, .png or .pdf.")
@@ -68,7 +68,7 @@ def compare(
     baseline: _Baseline = None,
     contrast: _Contrast = None,
     factor: _Factor = None,
-    squares: _Squares = 2,
+    squares: _Squares = None,
     plan: _Plan = None,
     figure: _Figure = None,
     zscores: _ZScores = None,

@@ -1,26 +1,35 @@
-"""babyeval demo: make a tiny model and evaluate it on bundled data, offline."""
+"""babyeval demo: a study in small, from raw text to a page, offline."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
-def demo(out: Annotated[Path, typer.Option(help="Folder for the model and the results.")] = Path("babyeval-demo")) -> None:
-    """Make a tiny model and evaluate it on the bundled mini splits, offline, in seconds."""
-    from babyeval.api import run_models
-    from babyeval.cli import render
-    from babyeval.config import RunConfig
-    from babyeval.demo import make_tiny_model
-    from babyeval.progress import reporter
-    from babyeval.run.execute import report
+def demo(out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("babyeval-demo")) -> None:
+    """Train two models, tune them, evaluate, compare, and build the page: offline, in minutes.
 
-    model = make_tiny_model(out / "models" / "tiny-random")
-    config = RunConfig(models=(str(model),), tasks=("zero-shot",), split="mini", protocol="all", out=out / "results")
-    outcome = report(("demo",), run_models(config, reporter()))
-    render.print_results(outcome, config.out)
-    print("The model has random weights, so its scores are chance within their intervals: that is the point of error bars.")
-    print(f"Try your own:  babyeval run --model PATH --tasks zero-shot --split mini --out {config.out}")
-    raise typer.Exit(outcome.exit_code)
+    Everything is done by the commands that it prints. Started again, it goes on where it was stopped.
+    """
+    from babyeval.demo.story import Story
+
+    raise typer.Exit(Story(out, _run).tell())
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Runs babyeval in this process: a new one would spend seconds on imports, each time.
+
+    Raises:
+        BabyevalError: The command cannot do what it shall.
+        KeyboardInterrupt: Ctrl-C, which typer makes an exit code of.
+    """
+    from babyeval.__main__ import INTERRUPTED
+    from babyeval.cli.main import app
+
+    code = app(list(arguments), prog_name="babyeval", standalone_mode=False)
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    return code if isinstance(code, int) else 0

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from babyeval.comparison.alike import settings_that_differ
 from babyeval.comparison.report import CORRECTIONS, SMALL, ComparisonRow
 from babyeval.comparison.select import Choice, Side
-from babyeval.comparison.sentences import listed, p_value
+from babyeval.comparison.sentences import NO_VERDICT, listed, p_value
 from babyeval.errors import MissingError
 from babyeval.models.naming import counted
 from babyeval.models.revisions import equal_weights
@@ -58,7 +58,7 @@ def identical(choice: Choice) -> list[str]:
 
 
 def out_of_reach(rows: Sequence[ComparisonRow]) -> list[str]:
-    """Says so if the exact permutation of so few seeds could confirm nothing once p-values are adjusted.
+    """Says so if no exchange of so few seeds could confirm anything once p-values are adjusted, or seeds are too few at all.
 
     The bound is for the family's least p-value: of m tests Holm's rule takes it times m; Benjamini and Hochberg's leaves it if
     all others are as small, and Benjamini and Yekutieli's then takes it times 1 + 1/2 + ... + 1/m.
@@ -71,12 +71,18 @@ def out_of_reach(rows: Sequence[ComparisonRow]) -> list[str]:
         least, count = min(row.smallest_p for row in part if row.smallest_p is not None), len(part)
         factor = {"holm": count, "by": sum(1 / i for i in range(1, count + 1))}.get(part[0].correction, 1)
         if least * factor <= SMALL:
+            if any(row.out_of_reach for row in part):
+                lines.append(f"{NO_VERDICT}: significance there rests on the t test and its normality")
             continue
         after = (
             f", and {CORRECTIONS[part[0].correction]}-adjusted over {counted(count, 'test')} none below {p_value(least * factor)}"
         )
+        # Of three or more conditions no permutation is run: what an exchange could give is a bound alone.
+        several = planned and all(row.p_permutation is None for row in part)
+        what = "no exchange of so few seeds could give" if several else "the exact permutation of so few seeds gives"
+        none = "a" if several else "no"
         lines.append(
-            f"the exact permutation of so few seeds gives no p below {p_value(least)}{after if count > 1 else ''}: "
+            f"{what} {none} p below {p_value(least)}{after if count > 1 else ''}: "
             "significance here rests on the t test and its normality"
         )
     return lines

@@ -16,10 +16,9 @@ from babyeval.comparison.designs import EffectRow, Squares, factor_effects, pars
 from babyeval.comparison.pairs import compare_pair, together
 from babyeval.comparison.report import CORRECTIONS, LEVELS, CompareReport, ComparisonRow, Correction, Level, Measured
 from babyeval.comparison.select import Choice, Side, choose, read_records, sides_of
-from babyeval.comparison.sentences import listed, paragraph, row_sentence
+from babyeval.comparison.sentences import family_name, listed, paragraph, row_sentence
 from babyeval.comparison.trained import conditions_of, require_replications, require_seeds
 from babyeval.errors import MissingError, UsageError
-from babyeval.models.naming import counted
 from babyeval.records import TaskResult
 from babyeval.store import ResultStore
 
@@ -68,7 +67,7 @@ def compare(
     baseline: str | None = None,
     contrasts: Sequence[str] = (),
     factors: Sequence[str] = (),
-    squares: Squares = 2,
+    squares: Squares | None = None,
     plan: Sequence[int] = (),
 ) -> CompareReport:
     """Compares models, or training conditions, from records alone: no model is loaded.
@@ -93,8 +92,8 @@ def compare(
         baseline: Compare all others with this one, instead of all pairs.
         contrasts: Planned contrasts of conditions, such as ``a,b against c``.
         factors: Factors of a design, such as ``curriculum=merged:a;sequential:b,c``, with the conditions of each level.
-        squares: Type of the sums of squares of their effects: 2, each effect beyond all that do not contain it, or 3, beyond
-            all others.
+        squares: Type of the sums of squares of their effects: 2, each effect beyond all that do not contain it, as by default,
+            or 3, beyond all others.
         plan: Numbers of seeds per condition, for which to tell what a study would find.
 
     Returns:
@@ -122,7 +121,7 @@ def compare(
     warnings = [*study.warnings, *identical(study.choice), *study.left_out, *out_of_reach(rows)]
     told = choices(study.choice, study.sides, study.conditions)
     report = CompareReport(tuple(rows), tuple(_paragraphs(rows)), tuple(told), tuple(warnings))
-    return _with_designs(report, study, baseline, factors, squares, plan, correction) if study.by_condition else report
+    return _with_designs(report, study, baseline, factors, squares or 2, plan, correction) if study.by_condition else report
 
 
 def _study(
@@ -168,7 +167,8 @@ def _with_designs(
 
     choice, conditions, warnings = study.choice, study.groups, list(report.warnings)
     design, effects = parse_factors(factors, list(conditions)), list[EffectRow]()
-    if design and correction != "maxt":  # which was refused: seeds have no signs to flip
+    if design:
+        assert correction != "maxt", "which was refused: seeds have no signs to flip"
         effects = factor_effects(choice, conditions, design, squares=squares, correction=correction)
         without = [name for name in conditions if name not in design[0].levels]
         warnings += [f"{listed(without)}: no level of any factor, and not in the design"] if without else []
@@ -179,7 +179,7 @@ def _with_designs(
 
 
 def _checked(
-    by: str | None, level: str | None, correction: str, squares: int, designs: Mapping[str, Sequence[object]]
+    by: str | None, level: str | None, correction: str, squares: int | None, designs: Mapping[str, Sequence[object]]
 ) -> str | None:
     """Refuses options that do not fit, and tells whether conditions are compared."""
     if by not in (None, "condition"):
@@ -188,8 +188,10 @@ def _checked(
         raise UsageError(f"There is no level '{level}'.", hint=f"Choose by --level: {', '.join(LEVELS)}.")
     if correction not in CORRECTIONS:
         raise UsageError(f"There is no correction '{correction}'.", hint=f"Choose by --correction: {', '.join(CORRECTIONS)}.")
-    if squares not in (2, 3):
+    if squares not in (None, 2, 3):
         raise UsageError(f"There are no sums of squares of type {squares}.", hint="Choose 2 or 3.")
+    if squares is not None and not designs["factor"]:
+        raise UsageError("Sums of squares are those of factors.", hint="Add --factor, or leave out --squares.")
     if by == "condition" and level == "items":
         raise UsageError("Items are no replications of a training condition.", hint="Leave out --level items, or --by condition.")
     by = "condition" if level == "seeds" else by
@@ -257,7 +259,9 @@ def _family(pairs: Sequence[_Pair], choice: Choice, correction: Correction) -> l
         adjusted = [found.get(str(i), (None, None))[1] for i in range(len(rows))]
     else:
         adjusted = adjust([row.p for row in rows], correction)
-    family = _family_name([row for row, p in zip(rows, adjusted, strict=True) if p is not None])
+    tested = [row for row, p in zip(rows, adjusted, strict=True) if p is not None]
+    what = "planned contrast" if any(row.contrast for row in tested) else "pair"
+    family = family_name([row.label for row in tested], [(row.contrast, row.a, row.b) for row in tested], what)
     finished = []
     for row, p in zip(rows, adjusted, strict=True):
         lost = row.p is not None and p is None
@@ -273,14 +277,6 @@ def _flipped(row: ComparisonRow, p: float | None) -> ComparisonRow:
     return row.model_copy(update={"p": p, "p_permutation": p, "test": test})
 
 
-def _family_name(rows: Sequence[ComparisonRow]) -> str:
-    """How many tests there are, and of what."""
-    scores, pairs = len({row.label for row in rows}), len({(row.contrast, row.a, row.b) for row in rows})
-    whole = "" if scores * pairs == len(rows) else ", as far as there is a test"
-    what = "planned contrast" if any(row.contrast for row in rows) else "pair"
-    return f"{counted(len(rows), 'test')} ({counted(scores, 'score')} x {counted(pairs, what)}{whole})"
-
-
 def _row(pair: _Pair, records: Mapping[Side, TaskResult], measured: Measured, correction: Correction) -> ComparisonRow:
     first, second = ([records[side] for side in part if side in records] for part in pair.sides)
     mine = [*first, *second]
@@ -293,7 +289,7 @@ def _row(pair: _Pair, records: Mapping[Side, TaskResult], measured: Measured, co
     return ComparisonRow(
         a=pair.a, b=pair.b, task=card.name, subset=measured.subset, metric=measured.metric, contrast=pair.contrast,
         unit_of_value=measured.unit_of_value, revision_a=_joined(r.model.revision for r in first),
-        revision_b=_joined(r.model.revision for r in second), seeds_a=arms[0], seeds_b=arms[1],
+        revision_b=_joined(r.model.revision for r in second), seeds_a=arms[0], seeds_b=arms[1], fewest_seeds=measured.fewest,
         sd_training_a=training[0], sd_training_b=training[1], sd_tuning_a=tuning[0], sd_tuning_b=tuning[1],
         value_a=measured.values[0], value_b=measured.values[1], higher_is_better=card.higher_is_better,
         difference=found.difference, se=found.se, freedom=found.freedom, ci_low=found.low, ci_high=found.high,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import factorial, prod
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from babyeval.comparison.contrasts import Contrast
 from babyeval.comparison.pairs import NO_LEVEL, caveats, few_subsets, own_headlines, together
 from babyeval.comparison.report import Level, Measured
 from babyeval.comparison.select import Choice, Side
-from babyeval.comparison.sentences import equals, number
+from babyeval.comparison.sentences import equals, listed, number
 from babyeval.models.naming import counted
 from babyeval.records import Score
 from babyeval.stats.types import Comparison
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from babyeval.stats.conditions import SeedVariance
 
-_ITEMS, _SUBSETS = "on these exact items", "on subsets like these"
-_TRAINED = "training in these ways with other seeds"
+ITEMS, _SUBSETS = "on these exact items", "on subsets like these"
+TRAINED = "training in these ways with other seeds"
 _ONE_SEED = "these checkpoints alone: one training seed shows no condition"
 
 
@@ -58,14 +58,25 @@ def sample_of(choice: Choice, task: str, scores: Mapping[Side, Score]) -> Sample
         task: The task.
         scores: The headlines of the condition's checkpoints.
     """
-    parents = {side: choice.records[task][side].model.parent_digest for side in scores}
-    one_parent = len(scores) > 1 and len(set(parents.values())) == 1 and None not in parents.values()
-    unit_of = {side: side.label if one_parent or parent is None else parent for side, parent in parents.items()}
+    parents = origins_of(choice, task, scores)
+    known = all(choice.records[task][side].model.parent_digest is not None for side in scores)
+    one_parent = known and len(scores) > 1 and len(set(parents.values())) == 1
+    unit_of = {side: side.label if one_parent else parent for side, parent in parents.items()}
     units: dict[str, list[float]] = {}
     for side, score in scores.items():
         if score.value is not None:
             units.setdefault(unit_of[side], []).append(score.value)
     return Sample(units, unit_of, one_parent)
+
+
+def origins_of(choice: Choice, task: str, sides: Iterable[Side]) -> dict[Side, str]:
+    """The digest of the checkpoint from which each goes on; of one that goes on from none, its own: it may be a parent."""
+    origins = {}
+    for side in sides:
+        models = [records[side].model for records in choice.records.values() if side in records and not records[side].checkpoints]
+        model = models[0] if models else choice.records[task][side].model
+        origins[side] = choice.records[task][side].model.parent_digest or model.digest
+    return origins
 
 
 def headline_keys(choice: Choice, task: str) -> list[Score]:
@@ -101,8 +112,8 @@ def _measured(choice: Choice, task: str, headline: Score, a: Sequence[Side], b: 
     scores = [values_of(choice, task, headline.subset, part) for part in (a, b)]
     samples = [sample_of(choice, task, part) for part in scores]
     first, second = (sample.values for sample in samples)
-    notes = _remarks(choice, task, headline, [*a, *b], scores, samples)
-    claim = _claim(scores, samples, _ITEMS)
+    notes = remarks(choice, task, headline, [*a, *b], scores, samples)
+    claim = _claim(scores, samples, ITEMS)
     if not first or not second:
         found = _without_value(headline, len(first) + len(second))
     else:
@@ -120,8 +131,9 @@ def _measured(choice: Choice, task: str, headline: Score, a: Sequence[Side], b: 
     means = (fmean(first) if first else None, fmean(second) if second else None)
     spreads = tuple(tuning_variance(choice, task, part) for part in scores)
     return Measured(
-        headline.subset, headline.metric, headline.unit, means, found, claim, arms=arms, note=together(*notes), spreads=spreads
-    )
+        headline.subset, headline.metric, headline.unit, means, found, claim, arms=arms, fewest=min(arms), note=together(*notes),
+        spreads=spreads,
+    )  # fmt: skip
 
 
 def _without_value(headline: Score, count: int) -> Comparison:
@@ -133,10 +145,10 @@ def _claim(scores: Sequence[Mapping[Side, Score]], samples: Sequence[Sample], wh
     if min(len(sample.values) for sample in samples) < 2:
         return _ONE_SEED
     bound = [next(iter(part)).condition or "a condition" for part, s in zip(scores, samples, strict=True) if s.one_parent]
-    return f"{_TRAINED}, {where}" + (f", conditional on the parent checkpoint of {' and of '.join(bound)}" if bound else "")
+    return f"{TRAINED}, {where}" + (f", conditional on the parent checkpoint of {' and of '.join(bound)}" if bound else "")
 
 
-def _remarks(
+def remarks(
     choice: Choice, task: str, headline: Score, sides: Sequence[Side], scores: Sequence[Mapping[Side, Score]], samples: Sequence[Sample]
 ) -> list[str]:  # fmt: skip
     """What is missing, how seeds are nested and spread, and what the checkpoints' own headlines say."""
@@ -232,7 +244,7 @@ def least_p(weights: Mapping[int, float], sizes: Mapping[int, int]) -> float:
     for key, weight in weights.items():
         share = round(weight / sizes[key], 12)
         classes[share] = classes.get(share, 0) + sizes[key]
-    return min(1.0, 2 * prod(map(factorial, classes.values())) / factorial(sum(classes.values())))
+    return min(1.0, 2 * math.prod(map(math.factorial, classes.values())) / math.factorial(sum(classes.values())))
 
 
 def _with_reach(found: Comparison, weights: Mapping[int, float], sizes: Mapping[int, int]) -> Comparison:
@@ -246,6 +258,7 @@ def compare_contrast(
     choice: Choice, task: str, contrast: Contrast, conditions: Mapping[str, Sequence[Side]], level: Level | None = None
 ) -> list[Measured]:
     """A planned contrast on a task, headline by headline; of two conditions it is their pair."""
+    from babyeval.stats.conditions import together_by_parent
     from babyeval.stats.designs import contrast as tested
 
     if contrast.pair:
@@ -256,7 +269,7 @@ def compare_contrast(
         samples = {name: sample_of(choice, task, part) for name, part in scores.items()}
         groups = {name: sample.values for name, sample in samples.items()}
         sides = [side for name in names for side in conditions[name]]
-        notes = _remarks(choice, task, headline, sides, list(scores.values()), list(samples.values()))
+        notes = remarks(choice, task, headline, sides, list(scores.values()), list(samples.values()))
         if level == "subsets":
             notes.append("a contrast of more than two conditions speaks of these exact items at any level")
         lacking = [name for name, values in groups.items() if not values]
@@ -264,13 +277,27 @@ def compare_contrast(
         if lacking:
             found = replace(_without_value(headline, sum(map(len, groups.values()))), note=f"no value of {', '.join(lacking)}")
         else:
-            found = tested(groups, contrast.weights, n=headline.n)
-            weights = {i: contrast.weights[name] for i, name in enumerate(names)}
-            found = _with_reach(found, weights, {i: len(groups[name]) for i, name in enumerate(names)})
+            parents = {name: list(sample.runs) for name, sample in samples.items()}
+            found = tested(groups, contrast.weights, parents=parents, n=headline.n)
+            joint = together_by_parent([contrast.weights[name] for name in names], [parents[name] for name in names])
+            units = {i: {unit for k in part for unit in parents[names[k]]} for i, part in enumerate(joint)}
+            weights = {i: math.fsum(contrast.weights[names[k]] for k in part) for i, part in enumerate(joint)}
+            found = _with_reach(found, weights, {i: len(part) for i, part in units.items()})
+            notes += [
+                f"{listed(names[k] for k in part)} go on from the same {counted(len(units[i]), 'checkpoint')}, which are the unit"
+                for i, part in enumerate(joint)
+                if len(part) > 1
+            ]
             values = (fmean(fmean(groups[n]) for n in contrast.plus), fmean(fmean(groups[n]) for n in contrast.minus))
-        claim = _claim(list(scores.values()), list(samples.values()), _ITEMS)
-        arms = (sum(len(groups[name]) for name in contrast.plus), sum(len(groups[name]) for name in contrast.minus))
-        measured.append(
-            Measured(headline.subset, headline.metric, headline.unit, values, found, claim, arms=arms, note=together(*notes))
+        claim = _claim(list(scores.values()), list(samples.values()), ITEMS)
+        arms = (
+            len({u for n in contrast.plus for u in samples[n].runs}),
+            len({u for n in contrast.minus for u in samples[n].runs}),
         )
+        measured.append(
+            Measured(
+                headline.subset, headline.metric, headline.unit, values, found, claim, arms=arms,
+                fewest=min(map(len, groups.values())), note=together(*notes),
+            )
+        )  # fmt: skip
     return measured

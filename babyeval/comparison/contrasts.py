@@ -70,9 +70,22 @@ def condition_names(text: str, there: Sequence[str]) -> tuple[str, ...]:
 
 
 def planned_contrasts(there: Sequence[str], texts: Sequence[str]) -> list[Contrast]:
-    """The contrasts that are asked for, else those of CLASS-IT as far as its conditions are compared."""
+    """The contrasts that are asked for, else those of CLASS-IT as far as its conditions are compared.
+
+    Raises:
+        UsageError: One cannot be read, or two ask the same.
+    """
     if texts:
-        return [parse_contrast(text, there) for text in texts]
+        asked: dict[frozenset[frozenset[str]], Contrast] = {}
+        for one in (parse_contrast(text, there) for text in texts):
+            sides = frozenset((frozenset(one.plus), frozenset(one.minus)))
+            if sides in asked:
+                raise UsageError(
+                    "Two contrasts ask the same, and would be counted as two tests.",
+                    where=f"'{asked[sides].name}' and '{one.name}'", hint="Leave out one of them.",
+                )  # fmt: skip
+            asked[sides] = one
+        return list(asked.values())
     from babyeval.stats.designs import planned
 
     return [

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from babyeval.comparison.conditions import headline_keys, sample_of, values_of
+from babyeval.comparison.alike import way_of_scoring
+from babyeval.comparison.conditions import ITEMS, TRAINED, Sample, headline_keys, origins_of, remarks, sample_of, values_of
 from babyeval.comparison.contrasts import condition_names
-from babyeval.comparison.pairs import together
+from babyeval.comparison.pairs import NOTHING, together
 from babyeval.comparison.report import CORRECTIONS
 from babyeval.comparison.select import Choice, Side
-from babyeval.comparison.sentences import amount, equals, listed, number
+from babyeval.comparison.sentences import NO_VERDICT, amount, equals, family_name, listed, number
 from babyeval.errors import UsageError
 from babyeval.models.naming import counted
+from babyeval.stats.types import ENOUGH_SEEDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +62,7 @@ class EffectRow(BaseModel):
         test: The test, as a paper can print it.
         unit: What it takes for replications.
         n: How many of them there are.
+        claim: What the test speaks of.
         sentence: The row in words.
         note: Why something is null, or what a reader must know.
     """
@@ -81,6 +84,7 @@ class EffectRow(BaseModel):
     test: str
     unit: Literal["seeds"] = "seeds"
     n: int
+    claim: str
     sentence: str = ""
     note: str | None = None
 
@@ -174,8 +178,8 @@ def factor_effects(
 ) -> list[EffectRow]:  # fmt: skip
     """The analysis of variance of each headline; all its tests are one family.
 
-    Seeds are the replications of a cell. Models of one cell that go on from one checkpoint are averaged, and seeds are not
-    matched between cells, even where they share a checkpoint (statistics.md, section 5).
+    Seeds are the replications of a cell. Models of one cell that go on from one checkpoint are averaged. Seeds are not
+    matched between cells (statistics.md, section 5); where cells share checkpoints, effects between these have no test.
 
     Args:
         choice: The records.
@@ -192,12 +196,12 @@ def factor_effects(
     for task in choice.records:
         for headline in headline_keys(choice, task):
             cells = _cells(choice, task, headline.subset, conditions, factors)
-            found = factorial(cells, names, value=_VALUE, seed=_SEED, kind=squares)
-            rows += [_effect_row(task, headline, found, effect, test, correction) for effect in found.effects]
+            found = factorial(cells, names, value=_VALUE, seed=_SEED, kind=squares, shared=True)
+            about = _about(choice, task, headline, {name: conditions[name] for name in factors[0].levels})
+            rows += [_effect_row(task, headline, found, effect, test, correction, about) for effect in found.effects]
     adjusted = adjust([row.p for row in rows], correction)
     tested = [row for row in rows if row.p is not None]
-    scores, terms = len({row.label for row in tested}), len({row.term for row in tested})
-    family = f"{counted(len(tested), 'test')} ({counted(scores, 'score')} x {counted(terms, 'effect')})"
+    family = family_name([row.label for row in tested], [row.term for row in tested], "effect")
     changed = [
         row.model_copy(update={"p_adjusted": p, "family": family if p is not None else ""})
         for row, p in zip(rows, adjusted, strict=True)
@@ -208,23 +212,47 @@ def factor_effects(
 def _cells(
     choice: Choice, task: str, subset: str, conditions: Mapping[str, Sequence[Side]], factors: Sequence[Factor]
 ) -> pd.DataFrame:
-    """The value of each checkpoint, with its levels and its seed, or the checkpoint from which it goes on."""
+    """The value of each checkpoint, with its levels and the checkpoint from which it goes on, or itself."""
     import pandas as pd
 
     rows = []
     for condition in factors[0].levels:
         scores = values_of(choice, task, subset, conditions[condition])
-        unit_of = sample_of(choice, task, scores).unit_of
+        unit_of = origins_of(choice, task, scores)
         levels = {factor.name: factor.levels[condition] for factor in factors}
         rows += [{**levels, _SEED: unit_of[side], _VALUE: score.value} for side, score in scores.items()]
     return pd.DataFrame(rows, columns=[*(factor.name for factor in factors), _SEED, _VALUE])
 
 
-def _effect_row(task: str, headline: Score, found: Factorial, effect: Effect, test: str, correction: Adjusted) -> EffectRow:
+def _about(choice: Choice, task: str, headline: Score, conditions: Mapping[str, Sequence[Side]]) -> list[str]:
+    """What a reader must know of a headline of these conditions, as of a pair of them."""
+    scores = {name: values_of(choice, task, headline.subset, sides) for name, sides in conditions.items()}
+    there = {name: part for name, part in scores.items() if part}
+    samples = [sample_of(choice, task, part) for part in there.values()]
+    absent = [name for name, part in scores.items() if not part]
+    notes = [f"no value of {listed(absent)}"] if absent else []
+    sides = [side for name in there for side in conditions[name]]
+    notes += remarks(choice, task, headline, sides, list(there.values()), samples)
+    if any(sample.one_parent for sample in samples):
+        notes.append("models of one checkpoint are averaged here, and one replication")
+    ways: dict[str, list[str]] = {}
+    for name, part in there.items():
+        ways.setdefault(way_of_scoring(choice.records[task][next(iter(part))]), []).append(name)
+    if len(ways) > 1:
+        told = "; ".join(f"{listed(names)} as {way}" for way, names in ways.items())
+        notes.append(f"scored in different ways: {told}")
+    return notes
+
+
+def _effect_row(
+    task: str, headline: Score, found: Factorial, effect: Effect, test: str, correction: Adjusted, about: Sequence[str]
+) -> EffectRow:  # fmt: skip
+    few = effect.p is not None and found.fewest < ENOUGH_SEEDS
+    why = together(effect.note, found.note, f"p rests on normality: {NO_VERDICT}" if few else None)
     return EffectRow(
         task=task, subset=headline.subset, term=effect.term, squares=effect.squares, freedom=effect.freedom,
         residual=found.residual, residual_freedom=found.freedom, f=effect.f, p=effect.p, correction=correction, test=test,
-        n=found.n, note=found.note,
+        n=found.n, claim=f"{TRAINED}, {ITEMS}" if effect.p is not None else NOTHING, note=together(why, *about),
     )  # fmt: skip
 
 
@@ -235,7 +263,7 @@ def effect_sentence(row: EffectRow) -> str:
     return (
         f"{row.label}: {row.term}, F({row.freedom}, {row.residual_freedom}) = {row.f:.2f}, p {equals(row.p)}, "
         f"{CORRECTIONS[row.correction]}-adjusted over {row.family} p {equals(row.p_adjusted)} ({row.test}, unit seeds, "
-        f"{counted(row.n, 'value')}; seeds are taken to vary normally, and alike in all cells)."
+        f"{counted(row.n, 'value')}; claim: {row.claim}; seeds are taken to vary normally, and alike in all cells)."
     )
 
 
@@ -268,6 +296,7 @@ def plans(choice: Choice, conditions: Mapping[str, Sequence[Side]], seeds: Seque
                 notes.append("no condition has two seeds that differ")
             elif len(sds := [stdev(samples[name].values) for name in spread]) > 1 and max(sds) > 3 * min(sds):
                 notes.append("the conditions' seeds spread very differently, and are pooled")
+            notes += _inner(choice, task, samples)
             mde = {plan.seeds: plan.mde for plan in found}
             label, unit = f"{task} {headline.subset}".rstrip(), headline.unit
             said = _plan_sentence(label, unit, found[0].sd, found[0].pilot_freedom, mde)
@@ -280,12 +309,25 @@ def plans(choice: Choice, conditions: Mapping[str, Sequence[Side]], seeds: Seque
     return rows
 
 
+def _inner(choice: Choice, task: str, samples: Mapping[str, Sample]) -> list[str]:
+    """Says so if the pilot's values are means themselves, whose spread depends on how many models are behind each."""
+    tuned = {len(fit.fits) for s in samples.values() for side in s.unit_of if (fit := choice.records[task][side].fit) is not None}
+    runs = {len(values) for sample in samples.values() for values in sample.runs.values()}
+    notes = []
+    for counts, what in ((tuned, "fine-tuning seeds"), (runs, "models of one checkpoint")):
+        if max(counts, default=1) > 1:
+            many = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
+            notes.append(f"a value of the pilot is the mean of {many} {what}, of which the study needs as many")
+    return notes
+
+
 def _plan_sentence(label: str, unit: str, sd: float | None, freedom: int, mde: Mapping[int, float | None]) -> str:
     if sd is None:
         return f"{label}: nothing can be planned, as no condition has two seeds that differ."
     least = listed(f"{number(value, unit)} with {count}" for count, value in mde.items())
+    few = f"; {NO_VERDICT}" if min(mde) < ENOUGH_SEEDS else ""
     return (
         f"{label}: with a standard deviation between seeds of {amount(sd, unit)} ({counted(freedom, 'degree')} of freedom), "
         f"Welch's t over seeds finds a difference of two conditions with 80% power at the unadjusted two-sided 5% level only if it "
-        f"is at least {least} seeds each."
+        f"is at least {least} seeds each{few}."
     )

@@ -30,7 +30,7 @@ LIKE_ITEMS = "these two checkpoints, on items like these"
 LIKE_SENTENCES = "these two checkpoints, on sentences like these"
 _REFITTED = "these two checkpoints, fine-tuned with other seeds, on items like these"
 GAIN_NOTE = "what surprisal adds to the held-out log-likelihood per word"
-_NOTHING = "nothing: there is no test"
+NOTHING = "nothing: there is no test"
 NO_LEVEL = "the task leaves no choice of level"
 # Remarks on the error of a single headline, in whose place a comparison has its own.
 _OF_ITS_ERROR = (
@@ -106,7 +106,7 @@ def _untested(a: TaskResult, b: TaskResult, reason: str) -> list[Measured]:
         difference = None if first is None or second is None else first - second
         n = min(score.n for score in scores)
         found = Comparison(difference, None, None, None, None, "none", "items", n, 0, note=reason)
-        measured.append(Measured(subset, scores[0].metric, scores[0].unit, (first, second), found, _NOTHING))
+        measured.append(Measured(subset, scores[0].metric, scores[0].unit, (first, second), found, NOTHING))
     return measured
 
 
@@ -309,4 +309,4 @@ def _seeds(metric: str, unit: str, predicted: _Predictions) -> tuple[NDArray[np.
     values = np.array([function(gold, column) for column in labels.T])
     if metric == "accuracy":
         return 100 * credit_shares((labels == np.array(gold)[:, None]).astype(np.float64), blocks), values
-    return jackknife_shares(function, list(gold), [column.tolist() for column in labels.T], blocks), values
+    return jackknife_shares(function, list(gold), [column.tolist() for column in labels.T], blocks, function.without), values

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from babyeval.models.naming import counted
-from babyeval.stats.types import Comparison
+from babyeval.stats.types import ENOUGH_SEEDS, Comparison
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +45,7 @@ class ComparisonRow(BaseModel):
         seeds_a: Replications of the first condition: its training seeds, or the checkpoints from which they go on; null for
             models.
         seeds_b: Those of the second.
+        fewest_seeds: Those of the smallest condition on either side; fewer than four carry no verdict.
         sd_training_a: Of conditions that were fine-tuned with several seeds: standard deviation between the first one's training
             seeds, without what fine-tuning adds.
         sd_training_b: That of the second.
@@ -69,7 +70,8 @@ class ComparisonRow(BaseModel):
         n: Items behind each side.
         mde: The least true difference that would be found with 80% power at the unadjusted two-sided 5% level.
         p_permutation: P-value of the exact or Monte Carlo companion, where there is one.
-        smallest_p: The least p-value that it could give.
+        smallest_p: The least p-value that it could give; of a contrast of three or more conditions, for which none is run, the
+            least that any exchange of so many seeds could.
         wins: Subsets (or, where there are none, items) in which a is better.
         losses: In which b is.
         ties: In which neither is.
@@ -94,6 +96,7 @@ class ComparisonRow(BaseModel):
     revision_b: str = ""
     seeds_a: int | None = None
     seeds_b: int | None = None
+    fewest_seeds: int | None = None
     sd_training_a: float | None = None
     sd_training_b: float | None = None
     sd_tuning_a: float | None = None
@@ -136,7 +139,8 @@ class ComparisonRow(BaseModel):
     @property
     def out_of_reach(self) -> bool:
         """Whether so few seeds could show nothing without normality, which they cannot show either."""
-        return self.unit == "seeds" and self.smallest_p is not None and self.smallest_p > SMALL
+        few = self.fewest_seeds is not None and self.fewest_seeds < ENOUGH_SEEDS
+        return self.unit == "seeds" and (few or (self.smallest_p is not None and self.smallest_p > SMALL))
 
     @property
     def replications(self) -> str:
@@ -191,6 +195,7 @@ class Measured:
         flips: What each exchangeable unit adds to the difference, for max-T; empty where no signs can be flipped.
         note: What a reader must know besides.
         arms: Of conditions, replications on both sides.
+        fewest: Those of the smallest condition.
         spreads: Of two conditions that were fine-tuned, how their training and fine-tuning seeds spread.
     """
 
@@ -204,6 +209,7 @@ class Measured:
     flips: Mapping[str, float] = field(default_factory=dict)
     note: str | None = None
     arms: tuple[int, int] | None = None
+    fewest: int | None = None
     spreads: tuple[SeedVariance, ...] = ()
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from babyeval.comparison.report import CORRECTIONS, SMALL, ComparisonRow
+from babyeval.models.naming import counted
+from babyeval.stats.types import ENOUGH_SEEDS
 
+NO_VERDICT = f"fewer than {ENOUGH_SEEDS} seeds of a condition carry no verdict at any difference"
 _UNITS = {"percent": (2, " points"), "correlation": (3, ""), "nats": (4, " nats per word")}
 
 
@@ -58,6 +61,23 @@ def listed(names: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def family_name(labels: Sequence[str], others: Sequence[object], what: str) -> str:
+    """How many tests there are, and of what.
+
+    Args:
+        labels: The score of each test.
+        others: Of what else it is one, as a pair.
+        what: How that is called.
+
+    Example:
+        >>> family_name(["blimp", "blimp", "wug"], ["size", "order", "size"], "effect")
+        '3 tests (2 scores x 2 effects, as far as there is a test)'
+    """
+    scores, kinds = len(set(labels)), len(set(others))
+    whole = "" if scores * kinds == len(labels) else ", as far as there is a test"
+    return f"{counted(len(labels), 'test')} ({counted(scores, 'score')} x {counted(kinds, what)}{whole})"
+
+
 def small(row: ComparisonRow) -> bool:
     """Whether the difference is told from 0 in its family."""
     return row.p_adjusted is not None and row.p_adjusted < SMALL
@@ -104,14 +124,18 @@ def _missed(row: ComparisonRow) -> str:
     """What a difference would have to be to be found: the absence of a small p is no evidence of absence."""
     assert row.mde is not None
     least = amount(row.mde, row.unit_of_value)
-    return f"at the unadjusted 5% level a true difference would be found with 80% power only if it were at least {least}"
+    text = f"at the unadjusted 5% level a true difference would be found with 80% power only if it were at least {least}"
+    return f"{text}, and even then {NO_VERDICT}" if row.out_of_reach else text
 
 
 def _too_few(rows: Sequence[ComparisonRow]) -> str:
     """Why a small p is no verdict: the seeds are too few for any test that does not rest on normality."""
-    arms = dict.fromkeys((row.seeds_a, row.seeds_b, p_value(row.smallest_p)) for row in rows)
-    reach = listed(f"of {a} against {b} seeds cannot go below {least}" for a, b, least in arms)
-    return f"no verdict: p rests on normality, which so few seeds cannot show, and the exact permutation {reach}"
+    few = listed(dict.fromkeys(f"{row.fewest_seeds}" for row in rows if row.fewest_seeds is not None))
+    text = f"no verdict: p rests on normality, which so few seeds cannot show ({few} in the smallest condition)"
+    short = [row for row in rows if row.smallest_p is not None and row.smallest_p > SMALL]
+    arms = dict.fromkeys((row.seeds_a, row.seeds_b, p_value(row.smallest_p)) for row in short)
+    reach = listed(f"{a} against {b} seeds cannot give p below {least}" for a, b, least in arms) if arms else ""
+    return f"{text}, and an exchange of {reach}" if reach else text
 
 
 def paragraph(rows: Sequence[ComparisonRow]) -> str:
@@ -131,7 +155,8 @@ def paragraph(rows: Sequence[ComparisonRow]) -> str:
     if unsure:
         clauses.append(f"{a} minus {b} on {listed(_found(row, 1) for row in unsure)}, {_too_few(unsure)}")
     if open_:
-        clauses.append(f"no difference between {a} and {b} was found on {listed(map(_not_found, open_))}")
+        few = f"; {NO_VERDICT}" if any(row.out_of_reach for row in open_) else ""
+        clauses.append(f"no difference between {a} and {b} was found on {listed(map(_not_found, open_))}{few}")
     if outside:
         clauses.append(f"not in the family, so that their p-values are not adjusted: {listed(map(_outside, outside))}")
     if mute:

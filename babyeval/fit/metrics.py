@@ -34,6 +34,8 @@ class Metric:
         needs: Number of labels that a task must have; None: any number.
         guess: Expected value of a guess that gives every label equally often, from the right labels and the number of
             labels; None where it is not known.
+        without: Takes right and predicted labels and blocks of items; gives the values without each block. None where
+            `function` has to be asked for each.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Metric:
     unit: str
     needs: int | None = None
     guess: Callable[[Sequence[int], int], float] | None = None
+    without: Callable[[Labels, Labels, Sequence[Sequence[int]]], NDArray[np.float64]] | None = None
 
     def __call__(self, gold: Labels, predicted: Labels) -> float:
         return self.function(gold, predicted)
@@ -57,6 +60,20 @@ def _f1(gold: Labels, predicted: Labels) -> float:
     from sklearn.metrics import f1_score
 
     return 100 * float(f1_score(gold, predicted, pos_label=1, average="binary", zero_division=float("nan")))
+
+
+def _f1_without(gold: Labels, predicted: Labels, blocks: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """F1 does not see what is rightly labelled 0: with both labels 0, an item might as well not be there."""
+    import numpy as np
+    from sklearn.metrics import f1_score
+
+    kept = np.ones((len(gold), len(blocks)), dtype=np.int_)
+    for column, block in enumerate(blocks):
+        kept[list(block), column] = 0
+    right, said = (np.asarray(labels)[:, None] * kept for labels in (gold, predicted))
+    # Two columns at least: a single one would be taken for plain labels.
+    found = f1_score(np.c_[right, right[:, :1]], np.c_[said, said[:, :1]], average=None, zero_division=float("nan"))
+    return 100 * np.asarray(found, dtype=np.float64)[:-1]
 
 
 def _mcc(gold: Labels, predicted: Labels) -> float:
@@ -79,7 +96,7 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("accuracy", _accuracy, "percent", guess=lambda gold, labels: 100 / labels),
-        Metric("f1", _f1, "percent", needs=2, guess=_guessed_f1),
+        Metric("f1", _f1, "percent", needs=2, guess=_guessed_f1, without=_f1_without),
         Metric("mcc", _mcc, "correlation", guess=lambda gold, labels: 0.0),
     )
 }

@@ -101,7 +101,7 @@ def _estimates(metric: Metric, predicted: Predicted, values: Floats) -> dict[str
         items = _percent(proportion(credits.mean(axis=1).tolist(), predicted.clusters))
         both = _percent(over_seeds_and_items(values / 100, credit_shares(credits, blocks), n, wilson=True)) if several else items
     else:
-        shares = jackknife_shares(metric, predicted.gold, list(predicted.labels.values()), blocks)
+        shares = jackknife_shares(metric, predicted.gold, list(predicted.labels.values()), blocks, metric.without)
         low, high = {"f1": (0.0, 100.0), "mcc": (-1.0, 1.0)}.get(metric.name, (-np.inf, np.inf))
         both = over_seeds_and_items(values, shares, n, low=low, high=high)
         items = over_seeds_and_items(values.mean(keepdims=True), shares.mean(axis=1, keepdims=True), n, low=low, high=high)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from babyeval.errors import UsageError
 from babyeval.stats.student import t_comparison
-from babyeval.stats.types import Comparison, noted
+from babyeval.stats.types import ENOUGH_SEEDS, Comparison, noted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ ONE_SEED = "no test supports a claim about a condition with one seed"
 
 _MOST = 200_000  # arrangements of seeds that are enumerated: all up to 10 against 10
 _DRAWS = 9_999
-_ROUNDING = 1e-12  # of the largest value: a smaller error is what rounding leaves of 0
+ROUNDING = 1e-12  # of the largest value: a smaller error is what rounding leaves of 0
 
 
 def compare_conditions(a: Sequence[float], b: Sequence[float], *, n: int = 0, level: float = 0.95) -> Comparison:
@@ -48,60 +48,106 @@ def compare_conditions(a: Sequence[float], b: Sequence[float], *, n: int = 0, le
     samples = [np.asarray(a, np.float64), np.asarray(b, np.float64)]
     found = weighted_means(samples, (1, -1), test=WELCH, n=n, level=level)
     pooled = np.concatenate(samples)
-    if min(map(len, samples)) < 2 or not np.isfinite(pooled).all() or np.ptp(pooled) <= _ROUNDING * np.abs(pooled).max():
+    if min(map(len, samples)) < 2 or not np.isfinite(pooled).all() or np.ptp(pooled) <= ROUNDING * np.abs(pooled).max():
         return found
     p, smallest = _permutation(*samples)
     return replace(found, p_permutation=p, smallest_p=smallest, note=noted(found.note, _reach(smallest, samples, level)))
 
 
 def _reach(smallest: float, samples: Sequence[Floats], level: float) -> str | None:
-    """Says so if so few seeds can never be told apart without assuming that they are normally distributed."""
-    if smallest <= 1 - level:
-        return None
+    """Says so if so few seeds cannot be told apart without assuming that they are normally distributed."""
     sizes = " against ".join(str(len(sample)) for sample in samples)
-    return f"with {sizes} seeds a permutation cannot give p below {smallest:.2g}: a smaller p rests on normality"
+    if smallest > 1 - level:
+        return f"with {sizes} seeds a permutation cannot give p below {smallest:.2g}: a smaller p rests on normality"
+    few = min(map(len, samples)) < ENOUGH_SEEDS
+    return f"with {sizes} seeds p rests on normality, which the smaller condition cannot show" if few else None
 
 
 def weighted_means(
-    samples: Sequence[Floats], weights: Sequence[float], *, test: str, n: int = 0, level: float = 0.95, pooled: bool = False
+    samples: Sequence[Floats],
+    weights: Sequence[float],
+    *,
+    test: str,
+    parents: Sequence[Sequence[str]] | None = None,
+    n: int = 0,
+    level: float = 0.95,
 ) -> Comparison:
-    """A weighted sum of independent seed means, with t.
+    """A weighted sum of seed means, with t.
 
     Each sample has its own variance, and Satterthwaite's degrees of freedom (1946, Biometrics 2): for weights 1 and -1
-    it is Welch's test. Pooled, all samples have the same variance, which those of weight 0 and those of one seed
-    help to estimate, or not.
+    it is Welch's test. Values that go on from one parent have its noise in common. Where that adds up, as in two
+    conditions on the same side, these are one sample of parents, each with the weighted sum of what went on from it. Where it
+    cancels, as between sides, they are taken for independent, which is on the safe side.
 
     Args:
         samples: One value per seed, per condition.
         weights: One per condition.
         test: What the result calls itself.
+        parents: For each value the checkpoint from which it goes on; by default no two have the same.
         n: Number of items behind each value.
         level: Coverage aimed at.
-        pooled: Whether to assume equal variances.
     """
-    used = [(weight, sample) for weight, sample in zip(weights, samples, strict=True) if weight or (pooled and len(sample))]
-    count = sum(len(sample) for _, sample in used)
+    used = [i for i, weight in enumerate(weights) if weight]
+    values, shares = [samples[i] for i in used], [weights[i] for i in used]
+    count = sum(map(len, values))
 
     def undefined(note: str, value: float | None = None) -> Comparison:
         return Comparison(value, None, None, None, None, test, "seeds", n, count, level=level, note=note)
 
-    if not all(len(sample) for _, sample in used):
+    if not all(map(len, values)):
         return undefined("a condition has no seed")
-    if not all(np.isfinite(sample).all() for _, sample in used):
+    if not all(np.isfinite(sample).all() for sample in values):
         return undefined("a seed's value is not finite")
-    difference = float(sum(weight * sample.mean() for weight, sample in used))
-    freedoms = [len(sample) - 1 for _, sample in used]
-    if not (any(freedoms) if pooled else all(freedoms)):
+    difference = float(sum(share * sample.mean() for share, sample in zip(shares, values, strict=True)))
+    if min(map(len, values)) < 2:
         return undefined(ONE_SEED, difference)
-    squares = [float(np.sum((sample - sample.mean()) ** 2)) for _, sample in used]
-    within = [sum(squares) / sum(freedoms)] * len(used) if pooled else [s / df for s, df in zip(squares, freedoms, strict=True)]
-    parts = [weight**2 * share / len(sample) for (weight, sample), share in zip(used, within, strict=True)]
-    variance = sum(parts)
-    if variance <= (_ROUNDING * max(float(np.abs(sample).max()) for _, sample in used)) ** 2:
+    origins = [parents[i] for i in used] if parents is not None else [[f"{i} {k}" for k in range(len(samples[i]))] for i in used]
+    parts, units = [], 0  # each sample's share of the variance, with its degrees of freedom
+    for members in together_by_parent(shares, origins):
+        sums: dict[str, float] = {}
+        for i in members:
+            for origin, off in zip(origins[i], shares[i] / len(values[i]) * (values[i] - values[i].mean()), strict=True):
+                sums[origin] = sums.get(origin, 0.0) + float(off)
+        fewest, units = min(len(values[i]) for i in members), units + len(sums)
+        parts.append((math.fsum(off**2 for off in sums.values()) * fewest / (fewest - 1), fewest - 1))
+    variance = sum(part for part, _ in parts)
+    if variance <= (ROUNDING * max(float(np.abs(sample).max()) for sample in values)) ** 2:
         return undefined("seeds do not differ, where a standard error of 0 would not hold", difference)
     # Shares of the variance, since squares of tiny variances would vanish.
-    own = 1 / sum((part / variance) ** 2 / df for part, df in zip(parts, freedoms, strict=True)) if not pooled else sum(freedoms)
-    return t_comparison(difference, math.sqrt(variance), own, test=test, unit="seeds", n=n, clusters=count, level=level)
+    freedom = 1 / sum((part / variance) ** 2 / df for part, df in parts)
+    return t_comparison(difference, math.sqrt(variance), freedom, test=test, unit="seeds", n=n, clusters=units, level=level)
+
+
+def together_by_parent(weights: Sequence[float], parents: Sequence[Sequence[str]]) -> list[list[int]]:
+    """Which conditions are one sample of parents: those of a side that share some, if independence would understate the error.
+
+    A parent adds the square of its summed weights to the variance, and independence the sum of the squares.
+
+    Args:
+        weights: Each condition's, none of them 0.
+        parents: For each of its values the parent.
+
+    Example:
+        >>> together_by_parent([0.5, 0.5, -1.0], [["p", "q"], ["p", "q"], ["r", "s"]])
+        [[0, 1], [2]]
+        >>> together_by_parent([0.5, 0.5, -1.0], [["p", "q"], ["p", "q"], ["p", "q"]])
+        [[0], [1], [2]]
+    """
+    of: dict[str, list[float]] = {}
+    for weight, mine in zip(weights, parents, strict=True):
+        for parent in mine:
+            of.setdefault(parent, []).append(weight / len(mine))
+    groups = [[i] for i in range(len(weights))]
+    if all(math.fsum(shares) ** 2 <= 1.000001 * math.fsum(share**2 for share in shares) for shares in of.values()):
+        return groups
+    for i, mine in enumerate(parents):
+        alike = [
+            group
+            for group in groups
+            if i in group or any(weights[k] * weights[i] > 0 and set(parents[k]) & set(mine) for k in group)
+        ]
+        groups = [group for group in groups if group not in alike] + [sorted(k for group in alike for k in group)]
+    return sorted(groups)
 
 
 def _permutation(a: Floats, b: Floats) -> tuple[float, float]:
@@ -145,7 +191,8 @@ def mixed_model(cells: pd.DataFrame, *, n: int = 0, level: float = 0.95) -> Comp
     negative second term, which is the variance of condition:subset, counts as 0, so that the error is never below
     Welch's; REML would then share out the rest anew. The test is t with Satterthwaite's degrees of freedom over all mean
     squares (1946, Biometrics 2): Wald's z rejects too often, and as many degrees of freedom as
-    seeds too seldom where the subsets' variance is the larger.
+    seeds too seldom where the subsets' variance is the larger. Since terms that are taken off can bring Satterthwaite's
+    number to nearly 0, it is at least that of the smallest mean square that is added.
 
     Args:
         cells: Columns ``condition`` (two; the first to occur is a), ``seed`` (of its condition: seed 1 of a is not seed 1
@@ -176,10 +223,10 @@ def mixed_model(cells: pd.DataFrame, *, n: int = 0, level: float = 0.95) -> Comp
     difference = float(a.mean() - b.mean())
     if min(len(a), len(b)) < 2:
         return undefined(ONE_SEED, difference)
-    if a.shape[1] < 2:
-        return undefined("one subset says nothing about others", difference)
+    if a.shape[1] < 3:  # with two, of which conditions differ by subset, one test in nine rejects
+        return undefined("fewer than three subsets say too little about others", difference)
     variance, freedom, alike = _reml(a, b)
-    if variance <= (_ROUNDING * max(float(np.abs(a).max()), float(np.abs(b).max()))) ** 2:
+    if variance <= (ROUNDING * max(float(np.abs(a).max()), float(np.abs(b).max()))) ** 2:
         return undefined("neither seeds nor subsets differ, where a standard error of 0 would not hold", difference)
     notes += ["the variance of condition x subset is estimated as 0"] if alike else []
     smallest = min(1.0, 2 / math.comb(len(table), len(a)))
@@ -205,7 +252,9 @@ def _reml(a: Floats, b: Floats) -> tuple[float, float, bool]:
     total = sum(term for term, _ in terms)
     if total <= 0:
         return 0.0, 0.0, alike
-    return total, 1 / sum((term / total) ** 2 / df for term, df in terms), alike
+    # Subsets count here too: with fewer subsets than seeds, the seeds' number alone would reject too often.
+    least = min(df for _, df in (seeds if alike else [*seeds, among]))
+    return total, max(least, 1 / sum((term / total) ** 2 / df for term, df in terms)), alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +266,6 @@ class SeedVariance:
         finetuning: Variance between fine-tuning seeds of one checkpoint.
         f: Variance ratio of the one-way analysis.
         p: Its p-value.
-        se: Standard error of the unweighted mean over pre-training seeds, which covers both; None for one checkpoint.
         pretraining_seeds: Number of checkpoints.
         runs: Number of fine-tuned models.
         note: Why something is None, or what a reader must know.
@@ -227,7 +275,6 @@ class SeedVariance:
     finetuning: float | None
     f: float | None
     p: float | None
-    se: float | None
     pretraining_seeds: int
     runs: int
     note: str | None = None
@@ -253,26 +300,25 @@ def seed_variance(values: Mapping[str, Sequence[float]]) -> SeedVariance:
     count, sizes = len(groups), np.array([len(group) for group in groups])
     runs = int(sizes.sum())
 
-    def undefined(note: str, finetuning: float | None = None, se: float | None = None) -> SeedVariance:
-        return SeedVariance(None, finetuning, None, None, se, count, runs, note)
+    def undefined(note: str, finetuning: float | None = None) -> SeedVariance:
+        return SeedVariance(None, finetuning, None, None, count, runs, note)
 
     if not count:
         return undefined("there are no runs")
     if not all(np.isfinite(group).all() for group in groups):
         return undefined("a value is not finite")
     means = np.array([group.mean() for group in groups])
-    se = float(means.std(ddof=1)) / math.sqrt(count) if count > 1 else None
     if runs == count:
-        return undefined("one run per checkpoint: pre-training and fine-tuning seeds cannot be told apart", se=se)
+        return undefined("one run per checkpoint: pre-training and fine-tuning seeds cannot be told apart")
     within = sum(float(np.sum((group - group.mean()) ** 2)) for group in groups) / (runs - count)
     if count == 1:
         return undefined("conditional on this checkpoint: only the noise of fine-tuning is visible", within)
     grand = np.concatenate(groups).mean()
     between = float(np.sum(sizes * (means - grand) ** 2)) / (count - 1)
-    if within <= (_ROUNDING * max(float(np.abs(group).max()) for group in groups)) ** 2:
-        return undefined("fine-tuned models of one checkpoint do not differ", within, se)
+    if within <= (ROUNDING * max(float(np.abs(group).max()) for group in groups)) ** 2:
+        return undefined("fine-tuned models of one checkpoint do not differ", within)
     size = (runs - float(np.sum(sizes**2)) / runs) / (count - 1)
     ratio, estimate = between / within, (between - within) / size
     p = float(f_distribution.sf(ratio, count - 1, runs - count))
     note = "pre-training seeds differ no more than fine-tuning seeds make them: estimated as 0" if estimate < 0 else None
-    return SeedVariance(max(0.0, estimate), within, ratio, p, se, count, runs, note)
+    return SeedVariance(max(0.0, estimate), within, ratio, p, count, runs, note)

@@ -93,19 +93,35 @@ def resampled(
         draws: Number of resamples.
         seed: Of the resamples.
     """
-    names, index = np.unique(np.asarray(clusters, dtype=np.str_), return_inverse=True)
-    x, target, count = np.asarray(predicted, np.float64), np.asarray(human, np.float64), len(names)
-    value = float(_correlations(x, target, np.ones((1, len(x))), kind)[0])
+    x, target, count = np.asarray(predicted, np.float64), np.asarray(human, np.float64), len(set(clusters))
+    value = float(_correlations(x, target, np.ones((len(x), 1)), kind)[0])
     if count < _FEW:
         return Resampled(value, np.empty(0), len(x), count)
-    weights = _multinomial(count, draws, seed)[:, index].astype(np.float64)
-    return Resampled(value, _correlations(x, target, weights, kind), len(x), count)
+    weights = _weights(tuple(map(str, clusters)), draws, seed)
+    if kind == "spearman":  # people's ranks are the same for all models
+        found = _against(
+            _centred_ranks(x, weights), *_human_ranks(target.tobytes(), tuple(map(str, clusters)), draws, seed), weights
+        )
+    else:
+        found = _correlations(x, target, weights, kind)
+    return Resampled(value, found, len(x), count)
 
 
 @lru_cache(maxsize=2)
-def _multinomial(count: int, draws: int, seed: int) -> NDArray[np.int64]:
-    """How often each resample holds each cluster."""
-    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
+def _weights(clusters: tuple[str, ...], draws: int, seed: int) -> Floats:
+    """How often each resample of clusters holds each item: items x draws."""
+    names, index = np.unique(np.asarray(clusters, dtype=np.str_), return_inverse=True)
+    count = len(names)
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
+    return np.ascontiguousarray(drawn.T, dtype=np.float64)[index]
+
+
+@lru_cache(maxsize=2)
+def _human_ranks(human: bytes, clusters: tuple[str, ...], draws: int, seed: int) -> tuple[Floats, Floats]:
+    """The centred ranks in each resample, and the sum of their squares."""
+    weights = _weights(clusters, draws, seed)
+    ranks = _centred_ranks(np.frombuffer(human), weights)
+    return ranks, np.einsum("ij,ij->j", weights * ranks, ranks)
 
 
 def resampled_difference(a: Resampled, b: Resampled, level: float = 0.95) -> Comparison:
@@ -140,24 +156,43 @@ def uncorrelated(x: Floats, y: Floats, target: Floats) -> str | None:
 
 
 def _correlations(x: Floats, y: Floats, weights: Floats, kind: Kind) -> Floats:
-    """The correlation in each resample, from how often it holds each item: weights of shape (draws, items)."""
-    total = weights.sum(axis=1, keepdims=True)
-    if kind == "spearman":  # mid-ranks within each resample
-        x, y = (weights @ _below(values) / total for values in (x, y))
-    else:
-        x, y = ((values - values.mean())[None, :] / values.std() for values in (x, y))
-    x = x - (weights * x).sum(axis=1, keepdims=True) / total
-    y = y - (weights * y).sum(axis=1, keepdims=True) / total
-    xx, yy, xy = (weights * x * x).sum(axis=1), (weights * y * y).sum(axis=1), (weights * x * y).sum(axis=1)
-    varied = np.minimum(xx, yy) > _ROUNDING * total[:, 0]
+    """The correlation in each resample, from how often it holds each item: weights of shape (items, draws)."""
+    if kind == "spearman":
+        x, y = (_centred_ranks(values, weights) for values in (x, y))
+        return _against(x, y, np.einsum("ij,ij->j", weights * y, y), weights)
+    total = weights.sum(axis=0)
+    x, y = ((values - values.mean()) / values.std() for values in (x, y))
+    mx, my, xx, yy, xy = np.stack([x, y, x * x, y * y, x * y]) @ weights
+    return _quotient(xx - mx**2 / total, yy - my**2 / total, xy - mx * my / total, total)
+
+
+def _against(x: Floats, y: Floats, yy: Floats, weights: Floats) -> Floats:
+    """The correlation of centred ranks."""
+    weighted = weights * x
+    xx, xy = np.einsum("ij,ij->j", weighted, x), np.einsum("ij,ij->j", weighted, y)
+    return _quotient(xx, yy, xy, weights.sum(axis=0))
+
+
+def _quotient(xx: Floats, yy: Floats, xy: Floats, total: Floats) -> Floats:
+    varied = np.minimum(xx, yy) > _ROUNDING * total
     found: Floats = np.where(varied, xy / np.sqrt(np.where(varied, xx * yy, 1.0)), math.nan)
     return found
 
 
-def _below(values: Floats) -> Floats:
-    """What one copy of item i adds to the mid-rank of item j."""
-    parts: Floats = (values[:, None] < values) + 0.5 * (values[:, None] == values)
-    return parts
+def _centred_ranks(values: Floats, weights: Floats) -> Floats:
+    """Mid-ranks as shares of the items, around their mean, which is a half in every resample."""
+    ranks: Floats = _mid_ranks(values, weights) / weights.sum(axis=0) - 0.5
+    return ranks
+
+
+def _mid_ranks(values: Floats, weights: Floats) -> Floats:
+    """The mid-rank of each item in each resample, from 0 to the number of items: those below, and half of its equals."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    equals = np.add.reduceat(weights[order], first, axis=0)
+    middle = np.cumsum(equals, axis=0) - equals / 2
+    return middle[np.searchsorted(ordered[first], values)]
 
 
 def _inverted(sampled: Floats) -> float:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from babyeval.errors import UsageError
-from babyeval.stats.conditions import weighted_means
+from babyeval.stats.conditions import ROUNDING, weighted_means
 from babyeval.stats.power import minimum_detectable
 from babyeval.stats.types import Comparison
 
@@ -43,19 +43,19 @@ def contrast(
     groups: Mapping[str, Sequence[float]],
     weights: Mapping[str, float],
     *,
-    pooled: bool = False,
+    parents: Mapping[str, Sequence[str]] | None = None,
     n: int = 0,
     level: float = 0.95,
 ) -> Comparison:
     """A weighted sum of conditions' means over seeds, with weights that add up to 0.
 
-    By default each condition has its own variance, and t Satterthwaite's degrees of freedom (Welch's test where weights
-    are 1 and -1). Pooled, all conditions that are given share one variance, as in an analysis of variance.
+    Each condition has its own variance, and t Satterthwaite's degrees of freedom (Welch's test where weights are 1 and -1).
+    Values of a side that go on from one parent are no independent ones (`conditions.weighted_means`).
 
     Args:
         groups: One value per training seed, by condition.
         weights: Of the conditions that the contrast is about.
-        pooled: Whether variances are equal.
+        parents: For each value the checkpoint from which it goes on; by default no two have the same.
         n: Number of items behind each value, for the record.
         level: Coverage aimed at.
 
@@ -78,19 +78,21 @@ def contrast(
             hint="Half of each of two conditions against a third: 0.5, 0.5, -1.",
         )
     samples = [np.asarray(values, np.float64) for values in groups.values()]
-    test = "pooled t contrast over seeds" if pooled else "Welch t contrast over seeds"
-    return weighted_means(samples, [weights.get(name, 0.0) for name in groups], test=test, n=n, level=level, pooled=pooled)
+    origins = [parents[name] for name in groups] if parents is not None else None
+    every = [weights.get(name, 0.0) for name in groups]
+    return weighted_means(samples, every, test="Welch t contrast over seeds", parents=origins, n=n, level=level)
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A row of an analysis of variance: a factor or an interaction, as ``size:curriculum``."""
+    """A row of an analysis of variance: a factor or an interaction, as ``size:curriculum``; ``note`` says why it has no test."""
 
     term: str
     squares: float
     freedom: int
     f: float | None
     p: float | None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class Factorial:
         residual: Mean square within cells; None without replication.
         freedom: Its degrees of freedom.
         n: Number of values, one per seed and cell.
+        fewest: Number of them in the smallest cell.
         note: Why something is None, or what a reader must know.
     """
 
@@ -109,11 +112,18 @@ class Factorial:
     residual: float | None
     freedom: int
     n: int
+    fewest: int
     note: str | None = None
 
 
 def factorial(
-    frame: pd.DataFrame, factors: Sequence[str], *, value: str = "value", seed: str = "seed", kind: Literal[2, 3] = 2
+    frame: pd.DataFrame,
+    factors: Sequence[str],
+    *,
+    value: str = "value",
+    seed: str = "seed",
+    kind: Literal[2, 3] = 2,
+    shared: bool = False,
 ) -> Factorial:
     """Analysis of variance of all factors and interactions, with seeds as replications.
 
@@ -121,12 +131,17 @@ def factorial(
     nested least-squares models, as statsmodels' `anova_lm` does, but with degrees of freedom by rank, so that
     empty cells cost theirs; for type III, factors are coded so that they add up to 0.
 
+    Where seeds are parents that cells have in common, what they have in common cancels in the effect of a factor that varies
+    within parents, which is on the safe side; an effect between parents holds more of it than the mean square within
+    cells, and has no test here.
+
     Args:
         frame: Columns of the factors, the seed and the value.
         factors: Names of the columns, such as size and curriculum.
         value: The column of values; rows where it is not finite are left out.
         seed: The column of seeds.
         kind: 2: each effect beyond all that do not contain it; 3: beyond all others.
+        shared: Whether a seed that several cells have is one parent of values in all of them; else it is another in each.
 
     Raises:
         UsageError: A column is not there.
@@ -142,27 +157,29 @@ def factorial(
     y = rows[value].to_numpy(np.float64)
     terms = [term for size in range(1, len(factors) + 1) for term in combinations(factors, size)]
     if len(y) < 2:
-        return Factorial(
-            tuple(Effect(":".join(term), 0.0, 0, None, None) for term in terms), None, 0, len(y), "fewer than two values"
-        )
+        none = tuple(Effect(":".join(term), 0.0, 0, None, None) for term in terms)
+        return Factorial(none, None, 0, len(y), len(y), "fewer than two values")
     columns = _columns(rows, terms)
-    whole, freedom = _residual(y, list(columns.values()))
-    cells = len(rows[list(factors)].drop_duplicates())
-    notes = []
-    if cells < math.prod(rows[factor].nunique() for factor in factors):
+    parents = np.eye(len(y)) if not shared else np.asarray(rows[seed].to_numpy()[:, None] == rows[seed].unique(), np.float64)
+    whole = _residual(y, parents, list(columns.values()))
+    sizes, freedom = rows.groupby(list(factors), observed=True).size(), whole.freedom
+    notes = [f"of {factor} one level is left" for factor in factors if rows[factor].nunique() < 2]
+    if len(sizes) < math.prod(rows[factor].nunique() for factor in factors):
         notes.append(
             "cells of the design are empty: interactions speak of the others only" + (", and type III of nothing" * (kind == 3))
         )
     tiny = 1e-24 * len(y) * float(np.abs(y).max()) ** 2
-    if not freedom or whole <= tiny:
+    if not freedom or whole.squares <= tiny:
         notes.append("no cell has two seeds" if not freedom else "seeds do not differ")
     effects = []
     for term in terms:
         others = [other for other in terms if other != term and (kind == 3 or not set(term) <= set(other))]
-        without, more = _residual(y, [columns[other] for other in others])
-        with_it, less = _residual(y, [columns[other] for other in (*others, term)])
-        effects.append(_effect(":".join(term), max(0.0, without - with_it), more - less, whole if whole > tiny else 0.0, freedom))
-    return Factorial(tuple(effects), whole / freedom if freedom else None, freedom, len(y), "; ".join(notes) or None)
+        without = _residual(y, parents, [columns[other] for other in others])
+        with_it = _residual(y, parents, [columns[other] for other in (*others, term)])
+        own = _Left(max(0.0, without.squares - with_it.squares), without.freedom - with_it.freedom, without.noise - with_it.noise)
+        effects.append(_effect(":".join(term), own, whole if whole.squares > tiny else _Left(0.0, freedom, 0.0)))
+    residual = whole.squares / freedom if freedom else None
+    return Factorial(tuple(effects), residual, freedom, len(y), int(sizes.min()), "; ".join(notes) or None)
 
 
 def _columns(rows: pd.DataFrame, terms: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], Floats]:
@@ -178,20 +195,33 @@ def _columns(rows: pd.DataFrame, terms: Sequence[tuple[str, ...]]) -> dict[tuple
     return columns
 
 
-def _residual(y: Floats, blocks: Sequence[Floats]) -> tuple[float, int]:
-    """Sum of squares that least squares leaves, and its degrees of freedom."""
+class _Left(NamedTuple):
+    """A sum of squares, its degrees of freedom, and how often it holds the variance of parents."""
+
+    squares: float
+    freedom: int
+    noise: float
+
+
+def _residual(y: Floats, parents: Floats, blocks: Sequence[Floats]) -> _Left:
+    """What least squares leaves; ``parents`` tells by a 1 from which of them a value goes on."""
     design = np.column_stack([np.ones(len(y)), *blocks])
-    effects, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
-    return float(np.sum((y - design @ effects) ** 2)), len(y) - int(rank)
+    space, sizes, _ = np.linalg.svd(design, full_matrices=False)
+    space = space[:, sizes > sizes.max() * len(y) * np.finfo(float).eps]
+    left = y - space @ (space.T @ y)
+    return _Left(float(left @ left), len(y) - space.shape[1], len(y) - float(np.sum((space.T @ parents) ** 2)))
 
 
-def _effect(term: str, squares: float, freedom: int, residual: float, residual_freedom: int) -> Effect:
-    if not (freedom and residual and residual_freedom):
-        return Effect(term, squares, freedom, None, None)
+def _effect(term: str, own: _Left, residual: _Left) -> Effect:
+    if not (own.freedom and residual.squares and residual.freedom):
+        return Effect(term, own.squares, own.freedom, None, None)
+    if own.noise / own.freedom > 1.000001 * residual.noise / residual.freedom:
+        why = f"conditions of several levels of the design share parents, which are the replications of {term}: leave out the other factor"
+        return Effect(term, own.squares, own.freedom, None, None, why)
     from scipy.stats import f
 
-    ratio = squares / freedom / (residual / residual_freedom)
-    return Effect(term, squares, freedom, ratio, float(f.sf(ratio, freedom, residual_freedom)))
+    ratio = own.squares / own.freedom / (residual.squares / residual.freedom)
+    return Effect(term, own.squares, own.freedom, ratio, float(f.sf(ratio, own.freedom, residual.freedom)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +231,7 @@ class Plan:
     Attributes:
         seeds: Training seeds of each of two conditions.
         mde: The least true difference that Welch's t finds with the power aimed at; None for one seed.
-        sd: Standard deviation between seeds, from the pilot.
+        sd: Standard deviation between seeds, from the pilot; None where no two of a condition differ by more than rounding.
         pilot_freedom: Its degrees of freedom: few make the plan rough.
     """
 
@@ -234,7 +264,8 @@ def planned_mde(
     samples = [sample for sample in samples if len(sample) > 1]
     freedom = sum(len(sample) - 1 for sample in samples)
     squares = sum(float(np.sum((sample - sample.mean()) ** 2)) for sample in samples)
-    sd = math.sqrt(squares / freedom) if squares else None
+    largest = max((float(np.abs(sample).max()) for sample in samples), default=0.0)
+    sd = math.sqrt(squares / freedom) if freedom and squares / freedom > (ROUNDING * largest) ** 2 else None
     plans = []
     for count in seeds:
         error = sd * math.sqrt(2 / count) if sd and count > 1 else None

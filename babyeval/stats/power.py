@@ -5,12 +5,21 @@ from __future__ import annotations
 import math
 from functools import cache
 from statistics import NormalDist
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def minimum_detectable(se: float, freedom: float | None = None, level: float = 0.95, power: float = 0.8) -> float:
+@overload
+def minimum_detectable(se: float, freedom: None = None, level: float = 0.95, power: float = 0.8) -> float: ...
+
+
+@overload
+def minimum_detectable(se: float, freedom: float, level: float = 0.95, power: float = 0.8) -> float | None: ...
+
+
+def minimum_detectable(se: float, freedom: float | None = None, level: float = 0.95, power: float = 0.8) -> float | None:
     """The least true difference that a two-sided test with this standard error finds with this power.
 
     With known variance ``(z_a + z_b) * se``, which is 2.80 times the error at 5% and 80% (statistics.md, section 10).
@@ -23,6 +32,9 @@ def minimum_detectable(se: float, freedom: float | None = None, level: float = 0
         level: One minus the size of the test: for one of m that Holm's method adjusts, at its worst 1 - 0.05 / m.
         power: Chance to find the difference.
 
+    Returns:
+        The difference; None below one degree of freedom, where it is beyond all bounds and cannot be computed.
+
     Example:
         >>> round(minimum_detectable(1.0), 2), round(minimum_detectable(1.0, freedom=4), 2)
         (2.8, 3.76)
@@ -31,6 +43,8 @@ def minimum_detectable(se: float, freedom: float | None = None, level: float = 0
     """
     if freedom is None or math.isinf(freedom):
         return se * (NormalDist().inv_cdf((1 + level) / 2) + NormalDist().inv_cdf(power))
+    if freedom < 1:
+        return None
     from scipy.special import nctdtrinc
     from scipy.stats import t
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+ENOUGH_SEEDS = 4  # replications of each condition: fewer carry no verdict, however small p is
+
 Unit = Literal["items", "subsets", "seeds"]
 
 

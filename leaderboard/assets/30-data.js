@@ -19,12 +19,15 @@ BE.start = (payload) => {
 
 BE.cell = (column, model) => column.scores[model.id];
 
+// Items of a stratum: those of the task where the model has no count of its own.
+BE.stratumSize = (column, part, i) => (part.n || column.task.strata_n)[i];
+
 BE.cells = (column) => Object.values(column.scores);
 
 const UNITS = {
   percent: { digits: 1, fine: 2, difference: " points", name: "percent" },
   correlation: { digits: 2, fine: 2, difference: "", name: "correlation" },
-  nats: { digits: 3, fine: 3, difference: " nats", name: "nats" },
+  nats: { digits: 3, fine: 4, difference: " nats", name: "nats" },
 };
 BE.unit = (name) => UNITS[name] || { digits: 3, fine: 3, difference: ` ${name}`, name };
 
@@ -45,6 +48,8 @@ BE.column = (payload, group, task, headline) => {
     items: sizes.length > 1 ? `${BE.count(sizes[0])}\u2013${BE.count(sizes[sizes.length - 1])}` : BE.count(sizes[0]),
     best: new Set((payload.best[headline.key] || []).map(String)),
     mixed: payload.mixed[headline.key] || null,
+    // None of several models is told from the best.
+    even: cells.filter((cell) => BE.isNumber(cell.value)).length === (payload.best[headline.key] || []).length && cells.length > 1,
   };
 };
 
@@ -94,7 +99,8 @@ BE.pair = (column, a, b) => {
   const numbers = shipped && shipped.rows[key];
   if (!numbers) return { ...none, note: BE.payload.pairs_note || "no test was made when the page was built: babyeval compare makes it" };
   const row = Object.fromEntries(shipped.fields.map((field, i) => [field, numbers[i]]));
-  const told = { test: shipped.test, unit: shipped.unit, claim: shipped.claim, note: null, ...shipped.notes[key] };
+  const other = shipped.unit_of_value !== column.task.unit ? BE.unit(shipped.unit_of_value) : null;  // as likelihoods of reading times
+  const told = { test: shipped.test, unit: shipped.unit, claim: shipped.claim, note: null, other, ...shipped.notes[key] };
   return { ...none, ...(first === a ? row : flip(row)), ...told };
 };
 
@@ -103,7 +109,7 @@ BE.subsetDifferences = (column, left, right) => {
   if (!left.strata || !right.strata) return rows;
   column.task.strata.forEach((name, i) => {
     const [a, b] = [left.strata.value[i], right.strata.value[i]];
-    if (BE.isNumber(a) && BE.isNumber(b)) rows.push({ name, a, b, difference: a - b, n: left.strata.n[i] });
+    if (BE.isNumber(a) && BE.isNumber(b)) rows.push({ name, a, b, difference: a - b, n: BE.stratumSize(column, left.strata, i) });
   });
   return rows;
 };

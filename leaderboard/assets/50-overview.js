@@ -59,7 +59,7 @@ BE.warnings = () => {
 BE.legend = () =>
   BE.h("div", { class: "legend" },
     BE.h("p", null, BE.h("span", { class: "sample best" }, "\u25CF 61.2"), " the best of a column and all that are not significantly worse ",
-      "(5%, Holm over the comparisons with the best). ",
+      "(5%, Holm over the comparisons with the best); without colour where none is told from the best. ",
       "Bars start at chance (dotted; at zero where there is no chance level); the line through their end is the 95% interval of the number on its own. ",
       "Whether two models differ is not seen from overlapping intervals: ", BE.link("#/compare", "compare two"), "."),
     BE.h("p", null, "The average rank is taken over those columns that all models shown have. ",

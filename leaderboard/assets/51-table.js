@@ -87,6 +87,7 @@ BE.columnHead = (column, sortButton) => [
   BE.h("span", { class: "sub" }, column.chance === null ? "no chance level" : `chance\u00a0${BE.fixed(column.chance, column.chance % 1 ? 1 : 0)}`,
     column.mixed ? BE.h("strong", { class: "warn" }, " \u26a0 not alike") : null,
     column.higher ? null : " \u00b7 lower is better"),
+  column.even && !column.mixed ? BE.h("span", { class: "sub" }, "no clear best") : null,
 ];
 
 const METRICS = { accuracy: "accuracy", f1: "F1", spearman: "Spearman\u2019s \u03c1", spearman_rho: "Spearman\u2019s \u03c1",
@@ -125,12 +126,14 @@ BE.scoreCell = (column, model, protocol) => {
   }
   if (protocol) return BE.h("td", { class: "plain" }, BE.data(value, BE.fixed(value, column.digits)));
   const best = !column.mixed && column.best.has(String(model.id));
-  return BE.h("td", { class: best ? "best" : null, title: BE.cellTitle(column, cell) },
+  return BE.h("td", { class: best ? BE.bestClass(column) : null, title: BE.cellTitle(column, cell) },
     best ? [BE.h("span", { class: "dot", "aria-hidden": "true" }, "\u25CF"), BE.hidden("among the best: ")] : null,
     BE.data(value, BE.fixed(value, column.digits)), " ",
     BE.h("span", { class: "ci" }, BE.range(cell.low, cell.high, column.digits) || "no interval"),
     BE.whisker(column, cell));
 };
+
+BE.bestClass = (column) => (column.even ? "num best even" : "num best");
 
 BE.cellTitle = (column, cell) => [
   `n = ${cell.n}`,

@@ -52,26 +52,31 @@ BE.comparison = (a, b) => {
   ];
 };
 
+// The unit and the digits of a difference, which need not be the values'.
+const unitOf = (row) => row.other || row.column.unit;
+const digitsOf = (row) => (row.other ? row.other.fine : Math.max(row.column.digits, row.column.unit.fine));
+
 function compareTable(a, b, rows, tests) {
   const domains = {};
   for (const row of rows) {
     const size = Math.max(...[row.difference, row.low, row.high].filter(BE.isNumber).map(Math.abs), 0);
-    domains[row.column.unit.name] = Math.max(domains[row.column.unit.name] || 0, size);
+    domains[unitOf(row).name] = Math.max(domains[unitOf(row).name] || 0, size);
   }
   return BE.h("table", { class: "plain compare" },
     BE.h("caption", { class: "hidden" }, `Differences of ${a.label} and ${b.label}`),
     BE.h("thead", null, BE.headRow(["Task", ["A", "num"], ["B", "num"], ["A \u2212 B", "num"], "Difference and 95% interval", "Verdict", ["p", "num"],
       [`p, Holm (${tests})`, "num"], ["MDE", "num"], ["W\u2013L\u2013T", "num"], "Test"])),
-    BE.h("tbody", null, rows.map((row) => compareRow(row, domains[row.column.unit.name] || 1))));
+    BE.h("tbody", null, rows.map((row) => compareRow(row, domains[unitOf(row).name] || 1))));
 }
 
 function compareRow(row, largest) {
   const { column } = row;
-  const digits = Math.max(column.digits, column.unit.fine);
-  const number = (value, show = BE.fixed) => BE.h("td", { class: "num" }, BE.data(value, show(value, digits)));
+  const digits = digitsOf(row);
+  const value = (number) => BE.h("td", { class: "num" }, BE.data(number, BE.fixed(number, Math.max(column.digits, column.unit.fine))));
   return BE.h("tr", { "data-column": column.key },
     BE.h("th", { scope: "row" }, BE.taskLink(column), BE.h("span", { class: "sub" }, column.unit.name, column.higher ? null : ", lower is better")),
-    number(row.valueA), number(row.valueB), number(row.difference, BE.signed),
+    value(row.valueA), value(row.valueB),
+    BE.h("td", { class: "num" }, BE.data(row.difference, BE.signed(row.difference, digits)), row.other ? BE.h("span", { class: "sub" }, row.other.name) : null),
     BE.h("td", { class: "plot" }, BE.difference([-largest, largest], row, row.verdict),
       BE.h("span", { class: "ci" }, BE.range(row.low, row.high, digits))),
     BE.h("td", null, BE.h("span", { class: `verdict ${row.verdict}` }, VERDICTS[row.verdict])),
@@ -88,11 +93,14 @@ const replicated = (row) => (row.unit === "items" && row.clusters !== row.n ? `$
 // One difference as a paper may print it: test, unit of replication, correction and family are always named.
 BE.sentence = (a, b, row, tests) => {
   const { column } = row;
-  const digits = Math.max(column.digits, column.unit.fine);
-  const unit = column.unit.difference;
+  const digits = digitsOf(row);
+  const unit = unitOf(row).difference;
   const equals = (p) => (p < 0.001 ? BE.pValue(p) : `= ${BE.pValue(p)}`);
-  const head = `On ${column.title} (${BE.metricName(column.task.metric)}), ${a.label} scores ${BE.fixed(row.valueA, digits)} and ${b.label} ` +
-    `${BE.fixed(row.valueB, digits)}, a difference of ${BE.signed(row.difference, digits)}${unit}`;
+  const own = Math.max(column.digits, column.unit.fine);
+  const values = `On ${column.title} (${BE.metricName(column.task.metric)}), ${a.label} scores ${BE.fixed(row.valueA, own)} and ${b.label} ${BE.fixed(row.valueB, own)}`;
+  const head = row.other
+    ? `${values}; by the held-out log-likelihood per word, which is what is tested, they differ by ${BE.signed(row.difference, digits)}${unit}`
+    : `${values}, a difference of ${BE.signed(row.difference, digits)}${unit}`;
   const interval = BE.isNumber(row.low) ? `95% CI ${BE.fixed(row.low, digits)} to ${BE.fixed(row.high, digits)}; ` : "";
   const test = `${row.test}, ${replicated(row)}, p ${equals(row.p)}, Holm-adjusted over ${BE.plural(tests, "test")} p ${equals(row.adjusted)}`;
   const missed = row.verdict === "open" && BE.isNumber(row.mde)

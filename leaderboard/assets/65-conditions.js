@@ -51,17 +51,23 @@ BE.zTables = ({ z, names }) => {
         BE.h("td", { class: "note" }, z.uninformative[key] ? `left out: ${z.uninformative[key]}` : null)))))));
 };
 
+// A remark that all rows share is made once.
+const commonNote = (rows) => (rows.length > 1 && rows.every((row) => row.note === rows[0].note) ? rows[0].note : null);
+
 BE.effects = ({ effects, correction }) => {
   if (!effects.length) return null;
-  const pairs = [...new Set(effects.map((effect) => JSON.stringify([effect.a, effect.b])))].map((text) => JSON.parse(text));
+  const pairs = [...new Set(effects.map((effect) => JSON.stringify([effect.contrast, effect.a, effect.b])))].map((text) => JSON.parse(text));
   return BE.h("section", null, BE.h("h2", null, "Effects"),
-    BE.h("p", { class: "note" }, `Training seeds are what was replicated; p-values are adjusted by ${correction}.`),
-    pairs.map(([a, b], i) => {
-      const rows = effects.filter((effect) => effect.a === a && effect.b === b);
-      return BE.h("details", { open: i < 3 }, BE.h("summary", null, BE.name(a), " minus ", BE.name(b)),
-        BE.scroller(`${a} minus ${b}`, BE.effectTable(rows)));
+    BE.h("p", { class: "note" }, `What was replicated is training, by its seeds or the checkpoints it goes on from. p-values are adjusted: ${correction}. `,
+      "Where seeds are so few that exchanging them could not give p < 0.05, there is no verdict: a small p would rest on normality alone."),
+    pairs.map(([contrast, a, b], i) => {
+      const rows = effects.filter((effect) => effect.contrast === contrast && effect.a === a && effect.b === b);
+      return BE.h("details", { open: i < 3 }, BE.h("summary", null, contrast ? [BE.h("strong", null, "Planned: ", BE.name(contrast)), " \u00b7 "] : null, BE.name(a), " minus ", BE.name(b)),
+        BE.scroller(`${a} minus ${b}`, BE.effectTable(rows)), commonNote(rows) ? BE.h("p", { class: "note" }, `All rows: ${commonNote(rows)}.`) : null);
     }));
 };
+
+const EFFECTS = { won: "better", lost: "worse", open: "not told apart", none: "no test" };
 
 BE.effectTable = (rows) => {
   const largest = {};
@@ -71,19 +77,21 @@ BE.effectTable = (rows) => {
     largest[unitOf(row).name] = Math.max(largest[unitOf(row).name] || 0, size);
   }
   return BE.h("table", { class: "plain compare" },
-    BE.h("thead", null, BE.headRow(["Column", ["Difference", "num"], "Interval", ["p", "num"], ["p, adjusted", "num"], ["p, permutation", "num"], ["MDE", "num"], "Test"])),
+    BE.h("thead", null, BE.headRow(["Column", ["Difference", "num"], "Interval", ["p", "num"], ["p, adjusted", "num"], ["least p by exchange", "num"], "Verdict", ["MDE", "num"], "Test"])),
     BE.h("tbody", null, rows.map((row) => {
       const unit = unitOf(row);
       const scale = largest[unit.name] || 1;
       const higher = (BE.columnByKey.get(row.column) || { higher: true }).higher;
       const small = BE.isNumber(row.p_adjusted) && row.p_adjusted < SMALL;
-      const verdict = small ? (row.difference > 0 === higher ? "won" : "lost") : BE.isNumber(row.p_adjusted) ? "open" : "none";
+      const few = row.unit === "seeds" && BE.isNumber(row.smallest_p) && row.smallest_p > SMALL;
+      const verdict = few || !BE.isNumber(row.p_adjusted) ? "none" : !small ? "open" : row.difference > 0 === higher ? "won" : "lost";
       return BE.h("tr", null, BE.h("th", { scope: "row" }, titleOf(row.column)),
         BE.h("td", { class: "num" }, BE.data(row.difference, BE.signed(row.difference, unit.fine))),
         BE.h("td", { class: "plot" }, BE.difference([-scale, scale], row, verdict), BE.h("span", { class: "ci" }, BE.range(row.low, row.high, unit.fine))),
-        [row.p, row.p_adjusted, row.p_permutation].map((p) => BE.h("td", { class: "num" }, BE.data(p, BE.pValue(p)))),
+        [row.p, row.p_adjusted, row.smallest_p].map((p) => BE.h("td", { class: "num" }, BE.data(p, BE.pValue(p)))),
+        BE.h("td", null, BE.h("span", { class: `verdict ${verdict}` }, few ? "too few seeds" : EFFECTS[verdict])),
         BE.h("td", { class: "num" }, BE.data(row.mde, BE.fixed(row.mde, unit.fine))),
-        BE.h("td", { class: "test" }, `${row.test}, ${row.clusters} ${row.unit}`, row.note ? BE.h("span", { class: "sub" }, row.note) : null));
+        BE.h("td", { class: "test" }, `${row.test}, ${row.arms ? `${row.arms.join(" against ")} ${row.unit}` : `${row.clusters} ${row.unit}`}`, row.note && !commonNote(rows) ? BE.h("span", { class: "sub" }, row.note) : null));
     })));
 };
 

@@ -68,14 +68,14 @@ BE.taskScores = (column, several) => {
 BE.taskRow = (column, model, domain, officials, variants) => {
   const cell = BE.cell(column, model);
   const best = !column.mixed && column.best.has(String(model.id));
-  const other = (value) => BE.h("td", { class: "num" }, BE.data(value, BE.fixed(value, column.digits)),
-    BE.isNumber(value) && BE.isNumber(cell.value) ? BE.h("span", { class: "sub" }, BE.signed(value - cell.value, column.digits)) : null);
+  const other = (value, comparable = true) => BE.h("td", { class: "num" }, BE.data(value, BE.fixed(value, column.digits)),
+    comparable && BE.isNumber(value) && BE.isNumber(cell.value) ? BE.h("span", { class: "sub" }, BE.signed(value - cell.value, column.digits)) : null);
   return BE.h("tr", null, BE.h("th", { scope: "row" }, BE.modelLink(model)),
-    BE.h("td", { class: best ? "num best" : "num" }, best ? [BE.h("span", { class: "dot", "aria-hidden": "true" }, "\u25CF"), BE.hidden("among the best: ")] : null,
+    BE.h("td", { class: best ? BE.bestClass(column) : "num" }, best ? [BE.h("span", { class: "dot", "aria-hidden": "true" }, "\u25CF"), BE.hidden("among the best: ")] : null,
       BE.data(cell.value, BE.isNumber(cell.value) ? BE.fixed(cell.value, column.digits) : "n/a")),
     BE.h("td", { class: "plot" }, BE.isNumber(cell.value) ? BE.dots(domain, [{ ...cell, series: 0 }], column.chance) : null,
       BE.h("span", { class: "ci" }, BE.range(cell.low, cell.high, column.digits))),
-    officials.map((name) => other((cell.official || {})[name])), variants.map((name) => other((cell.variants || {})[name])),
+    officials.map((name) => other((cell.official || {})[name])), variants.map((name) => other((cell.variants || {})[name], !name.endsWith(")"))),  // another unit stands in brackets
     BE.h("td", { class: "num" }, BE.count(cell.n)),
     BE.h("td", { class: "test" }, cell.method, cell.note ? BE.h("span", { class: "sub" }, cell.note) : null, cell.fit ? BE.h("span", { class: "sub" }, BE.fitText(cell.fit, column)) : null));
 };
@@ -142,5 +142,5 @@ BE.strataTable = (column, chosen) => {
     BE.h("tbody", null, column.task.strata.map((name, i) => BE.h("tr", null, BE.h("th", { scope: "row", class: "mono" }, BE.name(name)),
       BE.h("td", { class: "plot" }, BE.dots(domain, parts.map((part, series) => point(part, i, series)), column.chance)),
       parts.map((part) => BE.h("td", { class: "num" }, BE.data(part.value[i], BE.fixed(part.value[i], 1)), BE.h("span", { class: "sub" }, BE.range(part.low[i], part.high[i], 1)))),
-      BE.h("td", { class: "num" }, BE.count(Math.max(...parts.map((part) => part.n[i] || 0)))))))));
+      BE.h("td", { class: "num" }, BE.count(Math.max(...parts.map((part) => BE.stratumSize(column, part, i) || 0)))))))));
 };

@@ -49,7 +49,7 @@ BE.modelScores = (model) => {
     const cell = BE.cell(column, model);
     const best = !column.mixed && column.best.has(String(model.id));
     return BE.h("tr", { "data-column": column.key }, BE.h("th", { scope: "row" }, BE.taskLink(column)), BE.h("td", null, column.group.title),
-      BE.h("td", { class: best ? "num best" : "num" }, best ? [BE.h("span", { class: "dot", "aria-hidden": "true" }, "\u25CF"), BE.hidden("among the best: ")] : null,
+      BE.h("td", { class: best ? BE.bestClass(column) : "num" }, best ? [BE.h("span", { class: "dot", "aria-hidden": "true" }, "\u25CF"), BE.hidden("among the best: ")] : null,
         BE.data(cell.value, BE.isNumber(cell.value) ? BE.fixed(cell.value, column.digits) : "n/a")),
       BE.h("td", { class: "plot narrow" }, BE.isNumber(cell.value) ? BE.whisker(column, cell) : null),
       BE.h("td", { class: "num" }, BE.range(cell.low, cell.high, column.digits)),
@@ -67,7 +67,7 @@ BE.modelScores = (model) => {
 BE.nested = (title, object) => {
   if (!object || !Object.keys(object).length) return null;
   const simple = (value) => value === null || typeof value !== "object" || (Array.isArray(value) && value.every((part) => part === null || typeof part !== "object"));
-  const write = (value) => (Array.isArray(value) ? value.join(", ") : value === null ? "\u2013" : String(value));
+  const write = (value) => (Array.isArray(value) && value.length ? value.join(", ") : value === null || typeof value === "object" ? "\u2013" : String(value));
   // What is simple comes first: after a table in the table it would seem to belong to it.
   const ordered = (entries) => Object.entries(entries).sort(([, a], [, b]) => simple(b) - simple(a));
   const list = (entries) => BE.h("dl", { class: "facts tight" }, ordered(entries).map(([key, value]) => BE.h("div", { class: simple(value) ? null : "deep" }, BE.h("dt", null, BE.name(key)),

@@ -1,4 +1,4 @@
-"""babyeval check, doctor and demo: what they say of sound, random and damaged models and of this machine."""
+"""babyeval check and doctor: what they say of sound, random and damaged models and of this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import pytest
 
 from babyeval.registry import list_tasks
-from cli.support import SHARED, assert_refused, copied, damaged, files_in, inside, process, records_in
+from cli.support import SHARED, assert_refused, copied, damaged, files_in, inside
 
 
 def test_check_warns_of_a_random_model_but_takes_it(tiny, tmp_path):
@@ -104,17 +104,3 @@ def test_doctor_reports_a_cache_that_cannot_be_written(tmp_path):
     assert done.code == 3
     assert "Problem: The row cache file/cache/rows cannot be written" in done.out
     assert "BABYEVAL_CACHE" in done.out
-
-
-def test_demo_tells_its_story_offline_and_leaves_its_results(tmp_path):
-    offline = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9", "BABYEVAL_SPLIT": "fast"}
-    done = process("demo", cwd=tmp_path, env=offline)
-    assert done.code == 0, done.err
-    assert "Traceback" not in done.err
-    for word in ("blimp", "blimp_supplement", "robust", "babylm-2025", "babylm-2026", "babyeval run --model PATH"):
-        assert word in done.out
-    assert (tmp_path / "babyeval-demo" / "models" / "tiny-random" / "model.safetensors").is_file()
-    assert len(records_in(tmp_path / "babyeval-demo" / "results")) >= 6
-    again = inside("demo", cwd=tmp_path)
-    assert again.code == 0
-    assert re.sub(r"\s+", " ", again.out) == re.sub(r"\s+", " ", done.out)

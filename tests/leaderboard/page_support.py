@@ -102,7 +102,7 @@ def _task(name: str, title: str, group: str, test: str, strata: int = 0, **facts
         "chance": 50.0, "about": about, "citation": "A. Author 2020, A benchmark", "homepage": "https://example.org/", "version": 1, "split": "full",
         "protocols": {"robust": "ties share the credit; BOS or EOS is put in front", "babylm-2025": "ties count as right", "babylm-2026": "ties share"},
         "headlines": [{"key": name, "subset": "", "title": title}], "test": test,
-        "strata": [f"{_WORD_LISTS[i % 8]}_{i // 8 + 1}" for i in range(strata)],
+        "strata": [f"{_WORD_LISTS[i % 8]}_{i // 8 + 1}" for i in range(strata)], "strata_n": [900] * strata,
     } | facts  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def _cell(card: dict[str, Any], i: int, models: int, rng: random.Random) -> dict
     if card["strata"]:
         values = [min(99.0, max(3.0, rng.gauss(value, 9))) for _ in card["strata"]]
         value = sum(values) / len(values)
-        strata = {"value": values, "low": [v - 3 for v in values], "high": [v + 3 for v in values], "n": [900] * len(values)}
+        strata = {"value": values, "low": [v - 3 for v in values], "high": [v + 3 for v in values], "n": None}
     fit = None
     if card["family"] == "fit":
         seeds = [{"seed": s, "value": value + s - 2, "diverged": None, "constant": False} for s in (1, 2, 3)]
@@ -183,7 +183,7 @@ def _pairs(card: dict[str, Any], cells: dict[str, Any], rng: random.Random) -> d
         "test": "stratified paired t",
         "unit": "items",
         "claim": claim,
-        "unit_of_value": card["unit"],
+        "unit_of_value": "nats" if card["family"] == "reading" else card["unit"],
         "rows": rows,
         "notes": {},
     }
@@ -203,8 +203,13 @@ def _conditions(rows: list[dict[str, Any]], scores: dict[str, dict[str, Any]], r
                 "points": points,
             }
     effect = {"difference": 2.5, "low": -1.0, "high": 6.0, "p": 0.21, "p_adjusted": 0.6, "p_permutation": 0.33, "smallest_p": 0.33,
-              "test": "Welch t over seeds", "unit": "seeds", "clusters": 4, "mde": 9.0, "note": "with 2 against 2 seeds no permutation gives p < 0.33"}  # fmt: skip
-    effects = [{"a": a, "b": b, "column": key, **effect} for i, a in enumerate(names) for b in names[i + 1 :] for key in values]
+              "test": "Welch t over seeds", "unit": "seeds", "clusters": 4, "arms": [2, 2], "claim": "training in these ways with other seeds", "mde": 9.0, "note": "with 2 against 2 seeds no permutation gives p < 0.33"}  # fmt: skip
+    effects = [
+        {"contrast": None, "a": a, "b": b, "column": key, **effect}
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
+        for key in values
+    ]
     spread = {name: {"median": 0.2 * i - 0.3, "q1": -0.6, "q3": 0.7, "n": 5} for i, name in enumerate(names)}
     z = {"k": len(names), "ddof": 1, "bound": (len(names) - 1) / len(names) ** 0.5, "summary": {"zero-shot": spread, "all": spread},
          "values": {key: {name: rng.uniform(-1, 1) for name in names} for key in values}, "uninformative": {"comps": "conditions differ by less than their mean standard error"}}  # fmt: skip

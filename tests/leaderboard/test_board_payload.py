@@ -58,9 +58,11 @@ def test_every_number_is_the_records(folder, payload):
                 own = {one.subset: one for one in result.scores if one.group == result.task.strata}
                 assert len(own) == len(tasks[result.task.name].strata) >= 5
                 for place, name in enumerate(tasks[result.task.name].strata):
-                    parts = (cell.strata.value, cell.strata.low, cell.strata.high, cell.strata.n)
-                    one = own[name]
-                    assert tuple(part[place] for part in parts) == (one.value, one.ci_low, one.ci_high, one.n)
+                    one, n = own[name], cell.strata.n or tasks[result.task.name].strata_n
+                    assert cell.strata.value[place] == pytest.approx(one.value, rel=1e-9)
+                    ends = (cell.strata.low[place], cell.strata.high[place])
+                    assert ends == pytest.approx((one.ci_low, one.ci_high), rel=1e-5)
+                    assert n[place] == one.n
             else:
                 assert cell.strata is None
             if result.fit:
@@ -248,6 +250,25 @@ def test_effects_of_conditions_are_welch_over_seeds(trained):
         assert (one.unit, one.clusters) == ("seeds", 6)
     adjusted = holm([one.p for one in found.effects])
     assert [one.p_adjusted for one in found.effects] == pytest.approx(adjusted)
+
+
+def test_planned_contrasts_and_pairs_are_the_families_of_compare(tmp_path):
+    rng = np.random.default_rng(11)
+    for name, middle in (("pretrained", 0.4), ("it_merged", 0.5), ("it_switch_wiki", 0.6), ("it_wiki_switch", 0.55)):
+        for seed in range(3):
+            model = a_model(f"{name}-{seed}", condition=name, train_seed=seed)
+            write(tmp_path, bare("wug_adj", model, middle + rng.normal(0, 0.02)))
+    effects = payload_of(tmp_path).conditions.effects
+    rows = compare(tmp_path, by="condition").rows
+    assert {one.contrast for one in effects} >= {None, "order"}
+    shown = {(one.contrast, one.a, one.b): one for one in effects}
+    assert len(shown) == len(effects) == len(rows)
+    for row in rows:
+        one = shown[row.contrast, row.a, row.b]
+        found = (one.difference, one.low, one.high, one.p, one.p_adjusted, one.smallest_p, one.mde)
+        expected = (row.difference, row.ci_low, row.ci_high, row.p, row.p_adjusted, row.smallest_p, row.mde)
+        assert found == pytest.approx(expected)
+        assert (one.test, one.unit, one.arms, one.claim) == (row.test, row.unit, (row.seeds_a, row.seeds_b), row.claim)
 
 
 def test_z_scores_of_conditions(trained):

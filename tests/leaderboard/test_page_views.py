@@ -79,6 +79,19 @@ def test_sentences_name_test_unit_correction_and_power(visit, site):
     assert sum("80% power" in text for text in sentences) == len(open_rows)
 
 
+def test_a_difference_in_another_unit_says_so(visit, site):
+    page = visit(site + "#/compare?a=0&b=1")
+    difference = PAYLOAD["pairs"]["reading:eye_tracking"]["rows"]["0-1"][0]
+    row = next(row for row in page.evaluate(ROWS) if row["key"] == "reading:eye_tracking")
+    assert row["cells"][2] == difference
+    assert "nats" in row["text"]
+    sentence = next(text for text in page.locator(".sentences li").all_inner_texts() if text.startswith("On Eye tracking"))
+    assert (
+        f"log-likelihood per word, which is what is tested, they differ by {difference:+.4f} nats".replace("-0", "\u22120")
+        in sentence
+    )
+
+
 def test_subsets_open_with_their_differences(visit, site):
     page = visit(site + "#/compare?a=0&b=1")
     details = page.locator("details.subsets[data-column='ewok']")
@@ -108,6 +121,20 @@ def test_conditions_show_every_seed_and_the_bound_of_z(visit, site):
     points = sum(len(cell["points"]) for cells in PAYLOAD["conditions"]["values"].values() for cell in cells.values())
     assert page.locator(".strips .seed").count() == points
     assert page.locator("figure.built img").evaluate("image => image.complete && image.naturalWidth > 0")
+
+
+def test_effects_name_the_planned_contrast_and_give_no_verdict_on_few_seeds(visit, tmp_path):
+    payload = make_payload()
+    effect = payload["conditions"]["effects"][0]
+    told = {"contrast": "curriculum", "a": "the mean of x and y", "b": "z", "p": 0.001, "p_adjusted": 0.01}
+    payload["conditions"]["effects"] = [effect | told, effect | told | {"smallest_p": 0.01, "arms": [5, 5], "column": "ewok"}]
+    page = visit(write_page(payload, tmp_path / "page.html") + "#/conditions")
+    details = page.locator("details", has_text="Planned: curriculum")
+    assert "the mean of x and y minus z" in details.locator("summary").inner_text()
+    rows = details.locator("tbody tr").all_inner_texts()
+    assert "too few seeds" in rows[0]
+    assert "2 against 2 seeds" in rows[0]
+    assert "better" in rows[1]
 
 
 def test_without_conditions_the_view_says_how_to_get_them(visit, tmp_path):

@@ -7,14 +7,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from scipy.stats import ttest_ind
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.power import TTestIndPower
 
 from babyeval.errors import UsageError
-from babyeval.stats.conditions import compare_conditions
+from babyeval.stats.conditions import compare_conditions, together_by_parent
 from babyeval.stats.designs import PLANNED, contrast, factorial, planned, planned_mde
 
 CLASS_IT = ["it_switch_wiki", "it_wiki_switch", "it_merged"]
@@ -23,23 +22,6 @@ CLASS_IT = ["it_switch_wiki", "it_wiki_switch", "it_merged"]
 def study(sizes=(5, 3, 4), rng=1):
     draw = np.random.default_rng(rng)
     return {name: draw.normal(60 + i, 1 + i, size).tolist() for i, (name, size) in enumerate(zip(CLASS_IT, sizes, strict=True))}
-
-
-def frame(groups):
-    return pd.DataFrame([(name, value) for name, values in groups.items() for value in values], columns=["c", "value"])
-
-
-@pytest.mark.parametrize("name", ["sequential against merged", "order"])
-def test_pooled_contrast_is_that_of_statsmodels(name):
-    groups, weights = study(), PLANNED[name]
-    data = frame(groups)
-    dummies = pd.get_dummies(data.c)[CLASS_IT].astype(float)
-    known = sm.OLS(data.value, dummies).fit().t_test([weights.get(c, 0.0) for c in CLASS_IT])
-    found = contrast(groups, weights, pooled=True)
-    low, high = known.conf_int()[0]
-    assert (found.difference, found.se, found.p, found.low, found.high, found.freedom) == pytest.approx(
-        (known.effect[0], known.sd[0][0], float(known.pvalue), low, high, known.df_denom), abs=1e-10
-    )
 
 
 def test_contrast_of_two_is_welch():
@@ -66,6 +48,41 @@ def test_contrast_of_three_by_hand():
     assert found.se == pytest.approx(math.sqrt(sum(parts)))
     freedom = sum(parts) ** 2 / sum(p**2 / (len(groups[c]) - 1) for c, p in zip(CLASS_IT, parts, strict=True))
     assert found.freedom == pytest.approx(freedom)
+
+
+def parents_of(*letters, count=4):
+    """For each condition four parents, of which those of the same letter are the same."""
+    return {name: [f"{letter}{i}" for i in range(count)] for name, letter in zip("abcd", letters, strict=True)}
+
+
+def of_parents(letters, count=4, spread=2.0):
+    rng = np.random.default_rng(11)
+    own = {letter: spread * rng.normal(size=count) for letter in sorted(set(letters))}
+    return {name: 60 + own[letter] + rng.normal(size=count) for name, letter in zip("abcd", letters, strict=True)}
+
+
+def test_conditions_of_one_side_that_share_parents_are_one_sample_of_them():
+    """Two conditions of four parents against two of four others: Welch's test of four means against four."""
+    weights = {"a": 0.5, "b": 0.5, "c": -0.5, "d": -0.5}
+    groups = of_parents("ppqq")
+    found = contrast(groups, weights, parents=parents_of(*"ppqq"))
+    known = ttest_ind((groups["a"] + groups["b"]) / 2, (groups["c"] + groups["d"]) / 2, equal_var=False)
+    assert (found.p, found.freedom, found.clusters) == pytest.approx((known.pvalue, known.df, 8))
+    mixed = contrast(groups, weights, parents=parents_of(*"ppqr"))
+    parts = [np.var((groups["a"] + groups["b"]) / 2, ddof=1), *(np.var(groups[name], ddof=1) / 4 for name in "cd")]
+    assert mixed.se == pytest.approx(math.sqrt(sum(parts) / 4))
+    assert contrast(groups, weights).se < found.se, "twice as many independent values would be too many"
+
+
+def test_parents_that_are_on_both_sides_cancel():
+    groups, weights = of_parents("ppp?"), {"a": 0.5, "b": 0.5, "c": -1.0}
+    found = contrast(groups, weights, parents=parents_of(*"ppp?"))
+    assert (found.p, found.freedom) == (contrast(groups, weights).p, contrast(groups, weights).freedom)
+
+
+def test_parents_of_which_a_side_has_more_do_not_cancel():
+    """Two thirds of a side against a tenth of the other: what parents add is not taken for independent."""
+    assert together_by_parent([0.5, 0.5, -0.1, -0.9], [["p"], ["p"], ["p"], ["q"]]) == [[0, 1], [2], [3]]
 
 
 def test_contrasts_that_have_no_meaning():
@@ -116,6 +133,26 @@ def test_subsets_of_a_seed_are_no_replications():
         assert (one.f, one.p, one.freedom) == pytest.approx((other.f, other.p, other.freedom))
 
 
+def test_an_effect_between_shared_parents_has_no_test():
+    """Both orders of a size go on from its three parents; order and interaction are within parents."""
+    data = design().query("order != 'z'")
+    data = data.assign(seed=data["size"] + data["seed"].astype(str))
+    size, order, both = factorial(data, ["size", "order"], shared=True).effects
+    apart = factorial(data, ["size", "order"]).effects
+    assert (size.f, size.p) == (None, None)
+    assert "replications of size: leave out the other factor" in size.note
+    assert [order, both] == list(apart[1:])
+    assert size.squares == apart[0].squares
+    (alone,) = factorial(data, ["size"], shared=True).effects
+    means = data.groupby(["size", "seed"])["value"].mean()
+    assert alone.p == pytest.approx(ttest_ind(means["100M"], means["140M"]).pvalue)
+
+
+def test_parents_that_all_cells_share_cancel_everywhere():
+    data = design()
+    assert factorial(data, ["size", "order"], shared=True) == factorial(data, ["size", "order"])
+
+
 def test_designs_that_say_too_little():
     alone = factorial(design(repeats=1), ["size", "order"])
     assert (alone.residual, alone.note) == (None, "no cell has two seeds")
@@ -125,6 +162,9 @@ def test_designs_that_say_too_little():
     assert main.effects[-1].freedom == 1, "of the interaction's two degrees of freedom one is lost with the cell"
     assert "do not differ" in factorial(design().assign(value=60.1), ["size", "order"]).note
     assert factorial(design().assign(value=math.nan), ["size"]).note == "fewer than two values"
+    one_level = factorial(design().query("size == '140M'"), ["size", "order"])
+    assert one_level.note == "of size one level is left"
+    assert [effect.p is None for effect in one_level.effects] == [True, False, True]
     with pytest.raises(UsageError) as error:
         factorial(design(), ["curriculum"])
     assert "size, order, seed, value" in error.value.hint
@@ -142,5 +182,5 @@ def test_planned_difference_is_that_of_statsmodels():
 
 
 def test_a_pilot_without_spread_plans_nothing():
-    for pilot in ({}, {"a": [60.0], "b": [61.0]}, {"a": [60.0, 60.0]}, {"a": [60.0, math.nan]}):
+    for pilot in ({}, {"a": [60.0], "b": [61.0]}, {"a": [60.0, 60.0]}, {"a": [61.1] * 3, "b": [70.3] * 3, "c": [0.1] * 3}, {"a": [60.0, math.nan]}):
         assert [(plan.mde, plan.sd) for plan in planned_mde(pilot, [5])] == [(None, None)]

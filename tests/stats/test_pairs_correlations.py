@@ -33,7 +33,7 @@ def test_each_resample_has_the_correlation_of_its_items(kind, n, seed, ties):
     x, _, y = sample(n, seed, ties)
     rows = np.random.default_rng(seed).integers(0, n, (3, n))
     weights = np.array([np.bincount(row, minlength=n) for row in rows], float)
-    for row, found in zip(rows, _correlations(x, y, weights, kind), strict=True):
+    for row, found in zip(rows, _correlations(x, y, weights.T, kind), strict=True):
         if min(len(set(x[row])), len(set(y[row]))) > 1:
             assert found == pytest.approx(REFERENCE[kind](x[row], y[row]), abs=1e-9)
         else:

@@ -37,6 +37,10 @@ def test_fewer_degrees_of_freedom_find_less():
     assert found == sorted(found, reverse=True)
 
 
+def test_below_one_degree_of_freedom_there_is_none():
+    assert [minimum_detectable(1.0, freedom) for freedom in (0.0, 0.01, 0.99)] == [None] * 3
+
+
 def test_so_many_tests_find_it():
     rng = np.random.default_rng(80)
     x = rng.normal(minimum_detectable(1 / math.sqrt(6), 5), 1, (20_000, 6))

@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.proportion import proportion_confint
 
+from babyeval.fit.metrics import get_metric
 from babyeval.stats.intervals import wilson_interval
 from babyeval.stats.seeds import (
     blocks_of,
@@ -133,3 +134,13 @@ def test_interval_covers_the_mean_of_other_seeds_and_items(n, seeds, mean, sprea
     print(f"n={n} seeds={seeds} mean={mean} spread={spread}: held {covered / rounds}")
     # Where seeds add nothing, their variance is over-estimated, since it is never below 0: the interval is too wide.
     assert 0.93 <= covered / rounds <= (0.97 if spread else 0.98)
+
+
+@pytest.mark.parametrize(
+    "blocks", [[[0, 1, 2]], [[i] for i in range(40)], [[3 * i, 3 * i + 1, 3 * i + 2] for i in range(13)] + [[39]]]
+)
+def test_f1_without_a_block_is_that_of_the_items_left(blocks):
+    rng = np.random.default_rng(5)
+    gold, said, f1 = rng.integers(2, size=40), rng.integers(2, size=40), get_metric("f1")
+    slowly = jackknife_shares(f1, gold, [said, 1 - said], blocks)
+    np.testing.assert_allclose(jackknife_shares(f1, gold, [said, 1 - said], blocks, f1.without), slowly, rtol=0, atol=1e-12)

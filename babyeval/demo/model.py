@@ -1,4 +1,4 @@
-"""The material of the demo: a tiny checkpoint made on the spot."""
+"""A tiny checkpoint of random weights, made on the spot, for trying things out where nothing has to be learnt."""
 
 from __future__ import annotations
 
