@@ -61,7 +61,8 @@ class Story:
         )
         for chapter in (self._write, self._pretrain, self._tune, self._learning, self._evaluate, self._compare, self._page):
             chapter()
-        print(f"\nThat was all, in {counted(round(time.monotonic() - started), 'second')}. With a model of your own:")
+        failed = ", and not everything worked: see above" if self.exit_code else ""
+        print(f"\nThat was all, in {counted(round(time.monotonic() - started), 'second')}{failed}. With a model of your own:")
         _show(("run", "--model", "PATH", "--tasks", "zero-shot", "--split", "mini", "--out", self._results))
         _show(("leaderboard", self._results, "--out", self._board))
         return self.exit_code
@@ -80,8 +81,7 @@ class Story:
         folder = self.out / "corpus"
         with self._told("A corpus"):
             print(f"Four files in the forms of the BabyLM corpus, written from templates by a seed: {folder}.")
-            if not all((folder / corpus.file_name(name)).is_file() for name in corpus.DOMAINS):
-                corpus.write_corpus(folder, corpus.held_out_texts(), corpus.WORDS)
+            corpus.write_corpus(folder, corpus.held_out_texts(), corpus.WORDS)  # always the same, so that it may be done again
             for name in corpus.DOMAINS:
                 lines = (folder / corpus.file_name(name)).read_text(encoding="utf-8").splitlines()
                 example = next(line for line in lines if len(line.split()) > 6 and line[0] != "=")

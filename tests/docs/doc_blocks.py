@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "benchmarks/README.md", *sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").rglob("*.md"))]
+_MORE = (*(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/*/README.md"))
+PAGES = ["README.md", "benchmarks/README.md", *sorted(path.relative_to(ROOT).as_posix() for path in _MORE)]
 # What a block of commands may be labelled, and programs by which an indented one is known.
 SHELL = ("", "bash")
 PROGRAMS = ("babyeval", "python", "pip", "make", "torchrun", "deepspeed")

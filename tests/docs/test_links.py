@@ -11,11 +11,8 @@ from pathlib import Path
 import pytest
 from doc_blocks import PAGES, ROOT
 
-LINKING = [
-    *PAGES,
-    "CHANGELOG.md",
-    *sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("*/*/README.md") if "node_modules" not in p.parts),
-]
+_READMES = (p.relative_to(ROOT).as_posix() for p in ROOT.glob("*/*/README.md") if "node_modules" not in p.parts)
+LINKING = sorted({*PAGES, "CHANGELOG.md", *_READMES})
 # What a page would load from elsewhere as soon as it is opened.
 _LOADED = re.compile(r"<(?:script|img|iframe)[^>]+src=[\"']?(?:https?:)?//[^>]*>|<link[^>]+href=[\"']?(?:https?:)?//[^>]*>")
 _CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)

@@ -17,6 +17,8 @@ NOT_TYPED = {
     r"babyeval data verify$": "the made-up data differ from what was published; tests/data/test_verify.py",
     r"python -m benchmarks\.": "minutes, and figures that only a quiet machine gives; tests/test_benchmarks.py",
 }
+# Pages whose commands another test types.
+ELSEWHERE = {"examples/clams_fr/README.md": "tests/cli/test_example_plugin.py"}
 # Blocks of Python that are part of a file, which a test of its own writes.
 PARTS = {"docs/authors.md"}
 # What a page takes to be done already.
@@ -48,7 +50,10 @@ def made(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if shell_blocks(page) or any(b.info == "python" for b in blocks(page))])
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page not in ELSEWHERE and (shell_blocks(page) or any(b.info == "python" for b in blocks(page)))],
+)
 def test_page_works_from_top_to_bottom(made, tmp_path, page):
     workspace = Path(shutil.copytree(made, tmp_path / "workspace"))
     python = ""
