@@ -172,11 +172,12 @@ class ResultStore:
                 hint="Delete it and run that task again: its rows are cached.",
             ) from error
 
-    def results(self, seeds: bool = False) -> Iterator[TaskResult]:
+    def results(self, seeds: bool = False, damaged: list[DamagedRecord] | None = None) -> Iterator[TaskResult]:
         """All records of the folder.
 
         Args:
             seeds: Also those of single fine-tuning seeds, which the record over all seeds sums up.
+            damaged: Takes up the errors of records that cannot be read, which then stop nothing.
 
         Raises:
             MissingError: There is no such folder.
@@ -186,7 +187,12 @@ class ResultStore:
             raise MissingError(f"There is no results folder '{self.root}'.", hint="Name it, or make one by 'babyeval run'.")
         for path in sorted(self.root.glob(f"**/{RESULT_FILE}")):
             if seeds or not _SEED.fullmatch(path.parent.name):  # no protocol has such a name
-                yield self.read(path)
+                try:
+                    yield self.read(path)
+                except DamagedRecord as error:
+                    if damaged is None:
+                        raise
+                    damaged.append(error)
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from babyeval.registry import get_task, resolve_tasks
 from babyeval.store import atomic_path
 
 if TYPE_CHECKING:
+    from babyeval.comparison.designs import PlanRow
     from babyeval.comparison.report import CompareReport, ComparisonRow
     from babyeval.comparison.zscores import ZScores
 
@@ -150,6 +151,8 @@ def write(path: Path, text: str) -> None:
 
 def block(report: CompareReport, arguments: argparse.Namespace, drawn: bool) -> str:
     """What the page shows: means, contrasts, sentences, z-scores and plans."""
+    from babyeval.comparison.sentences import NO_VERDICT
+
     assert report.z is not None
     planned, pairs = ([row for row in report.rows if bool(row.contrast) is told] for told in (True, False))
     seeds = f"{arguments.seeds} training seed{'s' * (arguments.seeds > 1)}"
@@ -158,9 +161,13 @@ def block(report: CompareReport, arguments: argparse.Namespace, drawn: bool) -> 
         means_table(report.z, {row.label: row.unit_of_value for row in report.rows}),
         "The planned contrasts:",
         contrast_table(planned),
+        *remarks(
+            planned, "Intervals and the power in the last column are of one test each, not adjusted for how many there are."
+        ),
         "What `compare` says of them:",
         *(f"> **{name}**: {text}" for name, text in zip(contrasts_of(report), report.paragraphs, strict=True) if name),
         against_baseline(pairs),
+        *remarks(pairs),
     ]
     if drawn:
         parts.append(f"![z-scores of the conditions](figures/{FIGURE})")
@@ -168,9 +175,36 @@ def block(report: CompareReport, arguments: argparse.Namespace, drawn: bool) -> 
     parts += [
         "The least difference of two conditions that a study would find, from the spread of these seeds:",
         plan_table(report),
+        *remarks(
+            report.plan, f"{NO_VERDICT[0].upper()}{NO_VERDICT[1:]}: the first column is where p would be small." * (min(PLAN) < 4)
+        ),
+        "\n".join(f"* {line[0].upper()}{line[1:]}." for line in report.warnings),
+        f"{origin(arguments)}Tasks are the zero-shot ones whose data was at hand; age of acquisition, which takes the checkpoints of "
+        "a longer training, is not among them.",
     ]
     parts.append(f"{' '.join(report.choices)} All numbers: [{FIGURES}](../benchmarks/results/{FIGURES}).")
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
+
+
+def remarks(rows: Sequence[ComparisonRow | PlanRow], first: str = "") -> list[str]:
+    """What a reader must know of single rows, what holds of several once, behind what holds of all."""
+    from babyeval.comparison.sentences import notes_of
+
+    told = {note: ", ".join(f"`{label}`" for label in labels) for note, labels in notes_of(rows).items()}
+    everywhere = ", ".join(f"`{label}`" for label in dict.fromkeys(row.label for row in rows))
+    lines = [f"{'All' if labels == everywhere else labels}: {note}." for note, labels in told.items()]
+    return [" ".join(filter(None, [first, *lines]))]
+
+
+def origin(arguments: argparse.Namespace) -> str:
+    """Of what text the models were trained, as the first of them knows it."""
+    path = arguments.out / "runs" / next(iter(RECIPES)) / "seed_0" / "final" / "babyeval.json"
+    if not path.is_file():
+        return ""
+    known = json.loads(path.read_text(encoding="utf-8"))
+    domains = ", ".join(name for name in known.get("validation", {}) if name != "all")
+    words = known["recipe"]["data"]["words"]
+    return f"Trained on a sample of {words:,} words ({domains}; digest `{known['corpus_digest'][:12]}`). "
 
 
 def contrasts_of(report: CompareReport) -> list[str | None]:

@@ -114,13 +114,15 @@ def ranking(
     return store(root, model_info(name, **(of or {})), card, scores, None if without_items else items, **changes)
 
 
-def rating(root: Path, name: str, values: Sequence[float], gold: Sequence[float], **changes: Any) -> TaskResult:
+def rating(
+    root: Path, name: str, values: Sequence[float], gold: Sequence[float], of: Mapping[str, Any] | None = None, **changes: Any
+) -> TaskResult:
     """WUG from preferences and people's ratings."""
     card, ids = get_task("wug_adj").card, [f"word-{i}" for i in range(len(values))]
     rho = float(spearmanr(values, gold).statistic)
     items = {"item_id": ids, "cluster": ids, "gold": gold, "value": values}
     headline = score(rho, len(ids), metric="spearman_rho", unit="correlation", chance=0.0)
-    return store(root, model_info(name), card, [headline], items, **changes)
+    return store(root, model_info(name, **(of or {})), card, [headline], items, **changes)
 
 
 def trajectory(

@@ -70,6 +70,10 @@ def test_the_block_holds_the_numbers_of_the_records(arguments, headlines) -> Non
     assert "K = 4 conditions" in text
     assert "3 of 3 tests" in text
     assert "support no verdict" in text, "three seeds against three"
+    assert "not adjusted for how many there are" in text
+    for row in (*report.rows, *report.plan):
+        assert row.note is None or row.note in text
+    assert all(line[1:] in text for line in report.warnings)
     widths = [{line.count("|") for line in part.splitlines()} for part in text.split("\n\n") if part.startswith("|")]
     assert len(widths) == 4
     assert all(len(width) == 1 for width in widths)

@@ -13,9 +13,10 @@ from babyeval.cli.options import Json, Text, settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from babyeval.comparison.designs import EffectRow, PlanRow
     from babyeval.comparison.report import CompareReport, ComparisonRow
+    from babyeval.comparison.sentences import Noted
 
+_SIGNS = "+ / - / ="
 
 _Names = Annotated[
     list[str] | None,
@@ -93,6 +94,7 @@ def compare(
     else:
         _print(report)
     _write_z(report, figure, zscores)
+    _require_tests(report)
 
 
 def _check(formats: Sequence[str], figure: Path | None, zscores: Path | None, by_condition: bool, designs: bool) -> None:
@@ -107,10 +109,36 @@ def _check(formats: Sequence[str], figure: Path | None, zscores: Path | None, by
     for option, path in (("--figure", figure), ("--zscores", zscores)):
         if path is not None and not by_condition:
             raise UsageError(f"{option} shows z-scores of conditions.", hint="Add --by condition.")
+        if path is not None:
+            _require_writable(option, path)
     if figure is not None:
         figure_format(figure)
     if zscores is not None and zscores.suffix.lower() != ".csv":
         raise UsageError(f"'{zscores}' is no name of a CSV file.", hint="End it in .csv.")
+
+
+def _require_writable(option: str, path: Path) -> None:
+    """Finds out before the work whether a file can be written there."""
+    import os
+
+    from babyeval.errors import MissingError
+
+    above = next((folder for folder in path.absolute().parents if folder.exists()), path.absolute().parent)
+    if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        why = "it is a folder" if path.is_dir() else f"'{above}' " + ("may not be written" if above.is_dir() else "is no folder")
+        raise MissingError(f"{option} {path} cannot be written: {why}.", hint=f"Name a file by {option} in a folder of yours.")
+
+
+def _require_tests(report: CompareReport) -> None:
+    """Ends with an error where nothing could be tested for want of items that had been there."""
+    from babyeval.errors import MissingError
+
+    if report.lost is not None:
+        raise MissingError(
+            "Nothing could be tested: tables of items are lost.",
+            where=report.lost,
+            hint="Run these tasks again: rows are cached.",
+        )
 
 
 def _numbers(text: str | None) -> tuple[int, ...]:
@@ -120,7 +148,7 @@ def _numbers(text: str | None) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")] if text is not None else []
     if not all(part.isdecimal() and part.isascii() for part in parts):
         raise UsageError(f"'{text}' is no list of numbers of seeds.", hint="Write them with commas: --plan 3,5,10.")
-    return tuple(map(int, parts))
+    return tuple(sorted(set(map(int, parts))))
 
 
 def _write(report: CompareReport, form: str) -> None:
@@ -148,7 +176,7 @@ def _write_z(report: CompareReport, figure: Path | None, zscores: Path | None) -
     """The z-scores as a figure and as a file."""
     import sys
 
-    from babyeval.errors import disk_error
+    from babyeval.errors import MissingError, disk_error
     from babyeval.store import atomic_path
 
     if report.z is None:
@@ -156,7 +184,11 @@ def _write_z(report: CompareReport, figure: Path | None, zscores: Path | None) -
     if figure is not None:
         from babyeval.comparison.figure import write_box_plots
 
-        write_box_plots(report.z, figure)
+        try:
+            write_box_plots(report.z, figure)
+        except MissingError as error:
+            error.where, error.hint = f"--figure {figure}", "Make room, or name another file by --figure."
+            raise
         print(f"Wrote {figure}.", file=sys.stderr)
     if zscores is not None:
         try:
@@ -164,7 +196,7 @@ def _write_z(report: CompareReport, figure: Path | None, zscores: Path | None) -
             with atomic_path(zscores) as draft:
                 report.z.to_frame().to_csv(draft, index=False, lineterminator="\n")
         except OSError as error:
-            raise disk_error(error, str(zscores)) from error
+            raise disk_error(error, f"--zscores {zscores}") from error
         print(f"Wrote {zscores}.", file=sys.stderr)
 
 
@@ -173,22 +205,24 @@ def _print(report: CompareReport) -> None:
     from rich.text import Text as Plain
 
     from babyeval.cli import render
+    from babyeval.comparison.sentences import metrics_line, title_of
 
     screen = render.console()
     pairs = list(dict.fromkeys((row.contrast, row.a, row.b) for row in report.rows))
     for pair, said in zip(pairs, report.paragraphs, strict=True):
         rows = [row for row in report.rows if (row.contrast, row.a, row.b) == pair]
-        contrast, a, b = pair
-        title = f"{contrast}: {a} against {b}" if contrast and contrast != f"{a} against {b}" else f"{a} against {b}"
         columns, lines, numeric = _table(rows, screen.width >= render.WIDE)
-        screen.print(render.simple_table(title, columns, lines, numeric))
-        for note, members in _notes(rows).items():
-            screen.print(Plain(f"{', '.join(members)}: {note}."))
+        screen.print(render.simple_table(title_of(*pair), columns, lines, numeric))
+        screen.print(Plain(metrics_line(rows)))
+        if _SIGNS in columns:
+            screen.print(Plain(_signs_line(rows)))
+        _print_notes(rows, screen)
         screen.print(Plain(f"In words: {said}\n"))
     _print_designs(report, screen)
     if report.z is not None:
-        columns, lines = report.z.table()
-        screen.print(render.simple_table(report.z.title, columns, lines, (2, 3, 4)))
+        if report.z.families:
+            columns, lines = report.z.table()
+            screen.print(render.simple_table(report.z.title, columns, lines, (2, 3, 4)))
         for line in report.z.remarks:
             screen.print(Plain(line))
     for line in report.choices:
@@ -226,8 +260,7 @@ def _print_designs(report: CompareReport, screen: Console) -> None:
         title = "Planned: the least difference of two conditions that so many seeds each would find"
         screen.print(render.simple_table(title, columns, lines, range(1, 3 + len(counts))))
     for part in (report.effects, report.plan):
-        for note, members in _notes(part).items():
-            screen.print(Plain(f"{', '.join(members)}: {note}."))
+        _print_notes(part, screen)
         if part:
             screen.print(Plain(f"In words: {' '.join(row.sentence for row in part)}\n"))
 
@@ -249,22 +282,33 @@ def _table(rows: Sequence[ComparisonRow], wide: bool) -> tuple[list[str], list[t
             "p": p_value(row.p),
             "p perm.": p_value(row.p_permutation),
             "p adj.": p_value(row.p_adjusted),
-            "units": row.replications,
-            "+ / - / =": "-" if row.wins is None else f"{row.wins} / {row.losses} / {row.ties}",
+            "units": row.replications if row.clusters else "-",
+            _SIGNS: "-" if row.wins is None else f"{row.wins} / {row.losses} / {row.ties}",
         }
         for column, cell in line.items():
             cells.setdefault(column, []).append(cell)
     kept = [column for column, part in cells.items() if column == "task" or set(part) != {"-"}]
     if not wide:  # --csv and --json hold the rest
-        kept = [column for column in kept if column not in ("A", "B", "p perm.", "units", "+ / - / =")]
+        kept = [column for column in kept if column not in ("A", "B", "p perm.", "units", _SIGNS)]
     numeric = [i for i, column in enumerate(kept) if column not in ("task", "units")]
     return kept, list(zip(*(cells[column] for column in kept), strict=True)), numeric
 
 
-def _notes(rows: Sequence[ComparisonRow | EffectRow | PlanRow]) -> dict[str, dict[str, None]]:
-    """What a reader must know of single rows; what holds of several is said once."""
-    notes: dict[str, dict[str, None]] = {}
+def _signs_line(rows: Sequence[ComparisonRow]) -> str:
+    """What wins, losses and ties are counted of."""
+    counted: dict[str, list[str]] = {}
     for row in rows:
-        if row.note:
-            notes.setdefault(row.note, {})[row.label] = None
-    return notes
+        if row.wins is not None:
+            items = row.wins + (row.losses or 0) + (row.ties or 0) == row.n
+            counted.setdefault("items" if items else "subsets", []).append(row.label)
+    of = " and ".join(what if len(counted) == 1 else f"{what} ({', '.join(labels)})" for what, labels in counted.items())
+    return f"{_SIGNS}: numbers of {of} in which A is better, B is, neither is."
+
+
+def _print_notes(rows: Sequence[Noted], screen: Console) -> None:
+    from rich.text import Text as Plain
+
+    from babyeval.comparison.sentences import notes_of
+
+    for note, members in notes_of(rows).items():
+        screen.print(Plain(f"{', '.join(members)}: {note}."))

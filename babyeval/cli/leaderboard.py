@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def leaderboard(
     results: Results = None,
     out: Annotated[Path, typer.Option(help="The page: an HTML file.")] = Path("leaderboard.html"),
-    protocol: Annotated[Text, typer.Option(help="Default: robust, else the only one that all models share.")] = None,
-    split: Annotated[Text, typer.Option(help="Default: task by task, the largest that all models have.")] = None,
+    protocol: Annotated[Text, typer.Option(help="Default: robust, unless another is the only one that all models share.")] = None,
+    split: Annotated[Text, typer.Option(help="Default: task by task, the one that most models have.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Folder for the figures as SVG and PDF.", show_default=False)] = None,
     json: Json = False,
 ) -> None:

@@ -12,7 +12,7 @@ from babyeval.cli.options import Json, Results, Text, settings
 if TYPE_CHECKING:
     from babyeval.curve import Curve
     from babyeval.records import TaskResult
-    from babyeval.store import ResultStore
+    from babyeval.store import DamagedRecord, ResultStore
 
 app = typer.Typer(help="Look at results: list, show, curve, figure.", no_args_is_help=True)
 
@@ -29,13 +29,19 @@ def list_(results: Results = None, json: Json = False) -> None:
 
     Example: babyeval results list
     """
+    import sys
+
     from babyeval.cli import render
     from babyeval.curve import selected
     from babyeval.models.naming import short_count
     from babyeval.store import ResultStore
 
     store = ResultStore(settings(out=results).out)
-    there = selected(store.results())
+    damaged: list[DamagedRecord] = []
+    readable = list(store.results(damaged=damaged))
+    for error in damaged:
+        print(f"Note: {error.what} {error.where}. {error.hint}", file=sys.stderr)
+    there = selected(readable)
     if json:
         render.print_json([_listed(store, result) for result in there])
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from babyeval.comparison.select import CORRECTED, Choice
 from babyeval.errors import UsageError
 from babyeval.records import TaskResult
@@ -15,7 +17,7 @@ def require_comparable(choice: Choice) -> None:
     """
     problems: dict[str, str] = {}
     for task, records in choice.records.items():
-        for what, of in _ALIKE.items():
+        for what, of in ALIKE.items():
             values: dict[str, list[str]] = {}
             for side, result in records.items():
                 value = of(result)
@@ -39,8 +41,8 @@ def way_of_scoring(result: TaskResult) -> str:
     return result.backend.removesuffix(CORRECTED)
 
 
-def settings_that_differ(choice: Choice) -> list[str]:
-    """Settings of scoring that differ between records which the same backend made, in lines."""
+def settings_that_differ(choice: Choice, naming: Callable[[list[str]], str] = ", ".join) -> list[str]:
+    """Settings of scoring that differ between records which the same backend made, in lines; ``naming`` lists the models."""
     found: dict[str, dict[str, dict[str, None]]] = {}
     for records in choice.records.values():
         for what in _SETTINGS:
@@ -54,7 +56,7 @@ def settings_that_differ(choice: Choice) -> list[str]:
                     found.setdefault(what, {}).setdefault(value, {}).update(dict.fromkeys(labels))
     return [
         f"Scored with different settings, {_SETTINGS[what]}: "
-        + "; ".join(f"{value} ({', '.join(labels)})" for value, labels in values.items())
+        + "; ".join(f"{value} ({naming(list(labels))})" for value, labels in values.items())
         + "."
         for what, values in found.items()
     ]
@@ -87,7 +89,7 @@ _SETTINGS = {
     "dtype": "precision", "masking": "masking", "word_end": "correction for the word's end", "window": "window",
     "truncation": "truncation",
 }  # fmt: skip
-_ALIKE = {
+ALIKE = {
     "different versions of the task": _task_version,
     "different code of the task": _task_code,
     "different versions of scoring": _scoring_version,

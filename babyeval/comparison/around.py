@@ -68,7 +68,8 @@ def out_of_reach(rows: Sequence[ComparisonRow]) -> list[str]:
         part = [row for row in rows if bool(row.contrast) == planned and row.unit == "seeds" and row.smallest_p is not None]
         if not part:
             continue
-        least, count = min(row.smallest_p for row in part if row.smallest_p is not None), len(part)
+        run = [row for row in part if row.p_permutation is not None] or part  # of a contrast of three conditions none is
+        least, count = min(row.smallest_p for row in run if row.smallest_p is not None), len(part)
         factor = {"holm": count, "by": sum(1 / i for i in range(1, count + 1))}.get(part[0].correction, 1)
         if least * factor <= SMALL:
             if any(row.out_of_reach for row in part):
@@ -110,7 +111,13 @@ def choices(choice: Choice, sides: Sequence[Side], conditions: Mapping[str, Sequ
         apart = len({side.seed for side in part} - {None}) == len(part)  # of several parents, seeds recur
         shown = ", ".join(str(side.seed) if apart else side.label for side in part)
         known = [side for side in part if side in models]
+        lacking: dict[tuple[str, ...], list[str]] = {}  # which of them are not there, on which tasks
+        for task, records in choice.records.items():
+            absent = tuple(side.label for side in part if side not in records)
+            if absent and len(absent) < len(part):
+                lacking.setdefault(absent, []).append(task)
+        without = "".join(f"; {', '.join(tasks)} without {listed(absent)}" for absent, tasks in lacking.items())
         origins = {models[side].parent_digest or side.label for side in known}
         origin = f" from {counted(len(origins), 'checkpoint')}" if len(origins) < len(known) else ""
-        lines.append(f"{name}: {counted(len(part), 'training seed')}{origin} ({shown}).")
+        lines.append(f"{name}: {counted(len(part), 'training seed')}{origin} ({shown}){without}.")
     return lines

@@ -13,10 +13,10 @@ from babyeval.comparison.around import choices, gaps, identical, out_of_reach
 from babyeval.comparison.conditions import compare_contrast, compare_pair_of_conditions
 from babyeval.comparison.contrasts import Contrast, planned_contrasts
 from babyeval.comparison.designs import EffectRow, Squares, factor_effects, parse_factors, plans
-from babyeval.comparison.pairs import compare_pair, together
+from babyeval.comparison.pairs import compare_pair, own_headlines, together
 from babyeval.comparison.report import CORRECTIONS, LEVELS, CompareReport, ComparisonRow, Correction, Level, Measured
-from babyeval.comparison.select import Choice, Side, choose, read_records, sides_of
-from babyeval.comparison.sentences import family_name, listed, paragraph, row_sentence
+from babyeval.comparison.select import Choice, Side, choose, meant, near_chance, read_records, sides_of, telling
+from babyeval.comparison.sentences import family_name, listed, mean_of, paragraph, row_sentence
 from babyeval.comparison.trained import conditions_of, require_replications, require_seeds
 from babyeval.errors import MissingError, UsageError
 from babyeval.records import TaskResult
@@ -115,7 +115,7 @@ def compare(
     rows = _rows(study, _pairs(list(study.groups), baseline), contrasts, level, correction)
     if not rows:
         raise MissingError(
-            "Nothing can be compared: no two of them have a task in common.", where="; ".join(study.left_out),
+            "Nothing can be compared: no two of them have a task in common.", where="; ".join([*study.left_out, *study.warnings]),
             hint="'babyeval results list' shows what there is; evaluate them on the same tasks, split and protocol.",
         )  # fmt: skip
     warnings = [*study.warnings, *identical(study.choice), *study.left_out, *out_of_reach(rows)]
@@ -132,14 +132,16 @@ def _study(
     named = () if by_condition else names
     stored = read_records(store, (*named, *((baseline,) if baseline and named else ())))
     given = (*names, baseline) if baseline and names and baseline not in names else names
-    conditions = conditions_of(stored.results, given, revision) if by_condition else {}
-    groups = conditions or {side.label: [side] for side in sides_of(stored.results, given, revision)}
-    if seeds:
-        require_seeds(conditions)
-    choice = choose(stored.results, [side for part in groups.values() for side in part], **wanted)
-    require_comparable(choice)
-    require_replications(choice, conditions)
-    left_out = [*choice.left_out, *gaps(choice, groups, stored.results, named=bool(given))]
+    several = baseline is None
+    with telling(stored.damaged):
+        conditions = conditions_of(stored.results, given, revision, all_pairs=several) if by_condition else {}
+        groups = conditions or {side.label: [side] for side in sides_of(stored.results, given, revision, all_pairs=several)}
+        if seeds:
+            require_seeds(conditions)
+        choice = choose(stored.results, [side for part in groups.values() for side in part], **wanted)
+        require_comparable(choice)
+        require_replications(choice, conditions)
+        left_out = [*choice.left_out, *gaps(choice, groups, stored.results, named=bool(given))]
     return _Study(store, choice, groups, by_condition, stored.damaged, left_out)
 
 
@@ -209,7 +211,7 @@ def _pairs(labels: Sequence[str], baseline: str | None) -> list[tuple[str, str]]
         return list(combinations(labels, 2))
     if baseline not in labels:
         raise UsageError(
-            f"The baseline '{baseline}' is not among what is compared.", where=", ".join(labels), hint="Name one of these."
+            f"The baseline '{baseline}' is not among what is compared.", where=", ".join(labels), hint=meant(baseline, labels)
         )
     return [(label, baseline) for label in labels if label != baseline]
 
@@ -236,7 +238,7 @@ def _planned(choice: Choice, one: Contrast, conditions: Mapping[str, Sequence[Si
         for task, records in choice.records.items()
         if any(side in records for part in sides for side in part)
     }
-    a, b = (part[0] if len(part) == 1 else f"the mean of {listed(part)}" for part in (one.plus, one.minus))
+    a, b = (mean_of(part) for part in (one.plus, one.minus))
     return _Pair(a, b, (sides[0], sides[1]), measured, one.name)
 
 
@@ -283,21 +285,28 @@ def _row(pair: _Pair, records: Mapping[Side, TaskResult], measured: Measured, co
     card, found = mine[0].task, measured.found
     wins, losses, ties = measured.counts or (None, None, None)
     arms = measured.arms or (None, None)
+    lacking = [s.label for part in pair.sides for s in part if measured.arms and not _valued(records.get(s), measured.subset)]
     training, tuning = (
         [_root(getattr(one, of)) for one in measured.spreads] or (None, None) for of in ("pretraining", "finetuning")
     )
     return ComparisonRow(
         a=pair.a, b=pair.b, task=card.name, subset=measured.subset, metric=measured.metric, contrast=pair.contrast,
         unit_of_value=measured.unit_of_value, revision_a=_joined(r.model.revision for r in first),
-        revision_b=_joined(r.model.revision for r in second), seeds_a=arms[0], seeds_b=arms[1], fewest_seeds=measured.fewest,
+        revision_b=_joined(r.model.revision for r in second), seeds_a=arms[0], seeds_b=arms[1], lacking=tuple(lacking),
+        fewest_seeds=measured.fewest,
         sd_training_a=training[0], sd_training_b=training[1], sd_tuning_a=tuning[0], sd_tuning_b=tuning[1],
         value_a=measured.values[0], value_b=measured.values[1], higher_is_better=card.higher_is_better,
         difference=found.difference, se=found.se, freedom=found.freedom, ci_low=found.low, ci_high=found.high,
         ci_level=found.level, p=found.p, correction=correction, test=found.test, unit=found.unit, clusters=found.clusters,
         n=found.n, mde=found.mde, p_permutation=found.p_permutation, smallest_p=found.smallest_p, wins=wins, losses=losses,
         ties=ties, claim=measured.claim, protocol=mine[0].protocol, split=_joined(r.split for r in mine),
-        backend=_joined(r.backend for r in mine), note=together(measured.note, found.note, _ways(pair, first, second)),
+        backend=_joined(r.backend for r in mine), note=together(measured.note, found.note, _ways(pair, first, second), near_chance(mine, measured.subset)),
     )  # fmt: skip
+
+
+def _valued(result: TaskResult | None, subset: str) -> bool:
+    """Whether a record has this headline with a value."""
+    return result is not None and any(s.subset == subset and s.value is not None for s in own_headlines(result))
 
 
 def _ways(pair: _Pair, first: Sequence[TaskResult], second: Sequence[TaskResult]) -> str | None:

@@ -15,7 +15,7 @@ from babyeval.comparison.select import Choice, Side
 from babyeval.comparison.sentences import equals, listed, number
 from babyeval.models.naming import counted
 from babyeval.records import Score
-from babyeval.stats.types import Comparison
+from babyeval.stats.types import ENOUGH_SEEDS, Comparison
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,7 +156,7 @@ def remarks(
 
     there = choice.records[task]
     lacking = [side.label for side in sides if not any(side in part for part in scores)]
-    notes = [f"without {', '.join(lacking)}, which have no value"] if lacking else []
+    notes = [f"without {listed(lacking)}, which {'has' if len(lacking) == 1 else 'have'} no value"] if lacking else []
     for part, sample in zip(scores, samples, strict=True):
         name, runs, parents = next((side.condition for side in part), None), len(part), len(sample.values)
         if sample.one_parent:
@@ -288,6 +288,8 @@ def compare_contrast(
                 for i, part in enumerate(joint)
                 if len(part) > 1
             ]
+            if found.p is not None and min(map(len, groups.values())) < ENOUGH_SEEDS:
+                notes.append("so few seeds rest on normality: no permutation is run of three or more conditions")
             values = (fmean(fmean(groups[n]) for n in contrast.plus), fmean(fmean(groups[n]) for n in contrast.minus))
         claim = _claim(list(scores.values()), list(samples.values()), ITEMS)
         arms = (

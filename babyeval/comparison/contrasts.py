@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from babyeval.comparison.select import meant
 from babyeval.errors import UsageError
 
 _AGAINST = re.compile(r"\s+against\s+")
@@ -54,7 +55,7 @@ def parse_contrast(text: str, there: Sequence[str]) -> Contrast:
         if name not in there:
             raise UsageError(
                 f"The contrast '{text}' names the condition '{name}', which is not compared.",
-                where=f"compared are {', '.join(there)}", hint="Name that one too, or leave it out of the contrast.",
+                where=f"compared are {', '.join(there)}", hint=meant(name, there, "Name that one too, or leave it out of the contrast."),
             )  # fmt: skip
     return Contrast(text.strip(), *sides)
 

@@ -13,7 +13,7 @@ from babyeval.comparison.conditions import ITEMS, TRAINED, Sample, headline_keys
 from babyeval.comparison.contrasts import condition_names
 from babyeval.comparison.pairs import NOTHING, together
 from babyeval.comparison.report import CORRECTIONS
-from babyeval.comparison.select import Choice, Side
+from babyeval.comparison.select import Choice, Side, meant
 from babyeval.comparison.sentences import NO_VERDICT, amount, equals, family_name, listed, number
 from babyeval.errors import UsageError
 from babyeval.models.naming import counted
@@ -141,6 +141,11 @@ def parse_factor(text: str, there: Sequence[str]) -> Factor:
     named = [(level, condition) for level, names in parts for condition in condition_names(names, there)]
     levels = {condition: level for level, condition in named}
     whole = name and all(level and condition for level, condition in named)
+    if whole and len(parts) == 1:
+        raise UsageError(
+            f"'{text}' is no factor: it has one level.",
+            hint="Give two levels, and write each condition once: --factor 'curriculum=merged:a;sequential:b,c'.",
+        )
     if not whole or len({level for level, _ in parts}) < max(2, len(parts)) or len(levels) < len(named):
         raise UsageError(
             f"'{text}' is no factor.", hint="Write each condition once: --factor 'curriculum=merged:a;sequential:b,c'."
@@ -149,7 +154,7 @@ def parse_factor(text: str, there: Sequence[str]) -> Factor:
         if condition not in there:
             raise UsageError(
                 f"The factor '{name}' names the condition '{condition}', which is not compared.",
-                where=f"compared are {', '.join(there)}", hint="Name that one too, or leave it out of the factor.",
+                where=f"compared are {', '.join(there)}", hint=meant(name=condition, known=there, otherwise="Name that one too, or leave it out of the factor."),
             )  # fmt: skip
     return Factor(name, levels)
 

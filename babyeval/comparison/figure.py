@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ _MARKERS = ("o", "s", "^")
 def write_box_plots(z: ZScores, path: Path) -> None:
     """Draws the z-scores and writes them whole or not at all.
 
-    Boxes hold the middle half of a condition's families of tasks, and whiskers reach to the farthest within 1.5 times
+    Of two conditions every z is the bound or its negative, so that there are points alone. Else boxes hold the middle half of a condition's families of tasks, and whiskers reach to the farthest within 1.5 times
     that; every task is a point, since there are few. Groups differ in lightness, hatching and marker.
 
     Args:
@@ -34,24 +35,30 @@ def write_box_plots(z: ZScores, path: Path) -> None:
     kind = figure_format(path)
     frame = z.to_frame().dropna(subset=["z"])
     if frame.empty:
-        raise UsageError("There is nothing to draw: no task has z-scores.", hint="The table says why.")
+        why = "; ".join(f"{task}: {reason}" for task, reason in z.found.left_out.items())
+        raise UsageError(
+            "There is nothing to draw: no task has z-scores.", where=why or None,
+            hint="Leave out --figure; more seeds or items make errors smaller.",
+        )  # fmt: skip
     import matplotlib as mpl
     import seaborn as sns
     from matplotlib.figure import Figure
 
     conditions = list(dict.fromkeys(frame["condition"]))
     with mpl.rc_context({**sns.axes_style("whitegrid"), "svg.hashsalt": "babyeval", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(max(5.0, 1.6 * len(conditions) + 1.5), 4.5), layout="constrained")
+        width, two = max(6.0, 1.6 * len(conditions) + 1.5), len(conditions) == 2
+        figure = Figure(figsize=(width, 4.8), layout="constrained")
         axes = figure.subplots()
         groups = list(dict.fromkeys(frame["group"]))
         colors = [sns.desaturate(color, 0.8) for color in sns.color_palette("colorblind", len(groups))]
-        # As in the table, tasks that say nearly the same count once: families are averaged before boxes are formed.
-        families = frame.groupby(["condition", "group", "family"], sort=False, as_index=False)["z"].mean()
-        sns.boxplot(
-            families, x="condition", y="z", hue="group", order=conditions, hue_order=groups, palette=colors, ax=axes,
-            showfliers=False, linecolor="0.15", linewidth=1.0, gap=0.1, legend=False, boxprops={"alpha": 0.55},
-        )  # fmt: skip
-        _hatch(axes, len(groups), len(conditions))
+        if not two:
+            # As in the table, tasks that say nearly the same count once: families are averaged before boxes are formed.
+            families = frame.groupby(["condition", "group", "family"], sort=False, as_index=False)["z"].mean()
+            sns.boxplot(
+                families, x="condition", y="z", hue="group", order=conditions, hue_order=groups, palette=colors, ax=axes,
+                showfliers=False, linecolor="0.15", linewidth=1.0, gap=0.1, legend=False, boxprops={"alpha": 0.55},
+            )  # fmt: skip
+            _hatch(axes, len(groups), len(conditions))
         for i, group in enumerate(groups):
             part = frame.assign(z=frame["z"].where(frame["group"] == group))
             sns.swarmplot(
@@ -60,8 +67,11 @@ def write_box_plots(z: ZScores, path: Path) -> None:
                 legend=False,
             )  # fmt: skip
         _bounds(axes, z)
-        _legend(figure, groups, colors)
-        axes.set(xlabel="", ylabel="z across conditions", title=z.title)
+        _legend(figure, groups, colors, boxes=not two)
+        about = [z.basis, *([f"of two conditions every z is {z.bound:.3f} or -{z.bound:.3f}"] if two else [])]
+        axes.set_xlabel(_wrapped("; ".join(about), width, 8), fontsize=8)
+        axes.set_ylabel("z across conditions")
+        axes.set_title(_wrapped(z.title, width, 11), fontsize=11)
         save_figure(figure, path, kind)
 
 
@@ -82,14 +92,21 @@ def _bounds(axes: Axes, z: ZScores) -> None:
     axes.axhline(0, color="0.4", linewidth=0.8)
 
 
-def _legend(figure: Figure, groups: list[str], colors: list[tuple[float, float, float]]) -> None:
+def _wrapped(text: str, inches: float, points: float) -> str:
+    """Text in lines that fit beside the axis: a letter is about half as wide as it is high."""
+    return "\n".join(textwrap.wrap(text, int((inches - 1.0) * 72 / (0.55 * points))))
+
+
+def _legend(figure: Figure, groups: list[str], colors: list[tuple[float, float, float]], *, boxes: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles: list[Patch | Line2D] = [
         Patch(facecolor=(*color, 0.55), edgecolor="0.15", hatch=_HATCHES[i % len(_HATCHES)], label=group)
+        if boxes
+        else Line2D([], [], color="0.1", linestyle="", marker=_MARKERS[i % len(_MARKERS)], label=group)
         for i, (group, color) in enumerate(zip(groups, colors, strict=True))
     ]
     handles.append(Line2D([], [], color="0.4", linestyle=":", label="largest z that is possible"))
-    title = "points: tasks; boxes: families of tasks"
+    title = "points: tasks" + ("; boxes: families of tasks" if boxes else "")
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), title=title, frameon=False)

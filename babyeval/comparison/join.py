@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from babyeval.comparison.report import RUN_AGAIN
 from babyeval.errors import UsageError
 from babyeval.records import TaskResult
 from babyeval.store import ResultStore
@@ -71,7 +72,7 @@ def items_of(store: ResultStore, result: TaskResult, columns: Sequence[str]) -> 
     path = store.folder_of(result) / result.items.path
     if not store.items_whole(result):
         state = "is not the one that was written" if path.exists() else "is not there"
-        raise NoItems(f"the table of items of {who} {state}: run the task again, rows are cached ({path})")
+        raise NoItems(f"the table of items of {who} {state}: {RUN_AGAIN} ({path})")
     try:
         there = pq.read_schema(path).names
         lacking = [name for name in ("item_id", *columns) if name not in there]

@@ -24,6 +24,7 @@ LEVELS: tuple[Level, ...] = ("items", "subsets", "seeds")
 CORRECTIONS: dict[Correction, str] = {
     "holm": "Holm", "bh": "Benjamini-Hochberg", "by": "Benjamini-Yekutieli", "maxt": "max-T (sign flips)",
 }  # fmt: skip
+RUN_AGAIN = "run the task again, rows are cached"  # of a table of items that is lost
 SMALL = 0.05  # a p-value above it comes with the least difference that would have been found
 
 
@@ -45,6 +46,7 @@ class ComparisonRow(BaseModel):
         seeds_a: Replications of the first condition: its training seeds, or the checkpoints from which they go on; null for
             models.
         seeds_b: Those of the second.
+        lacking: Checkpoints of the conditions that have no value here.
         fewest_seeds: Those of the smallest condition on either side; fewer than four carry no verdict.
         sd_training_a: Of conditions that were fine-tuned with several seeds: standard deviation between the first one's training
             seeds, without what fine-tuning adds.
@@ -96,6 +98,7 @@ class ComparisonRow(BaseModel):
     revision_b: str = ""
     seeds_a: int | None = None
     seeds_b: int | None = None
+    lacking: tuple[str, ...] = ()
     fewest_seeds: int | None = None
     sd_training_a: float | None = None
     sd_training_b: float | None = None
@@ -139,19 +142,20 @@ class ComparisonRow(BaseModel):
     @property
     def out_of_reach(self) -> bool:
         """Whether so few seeds could show nothing without normality, which they cannot show either."""
-        few = self.fewest_seeds is not None and self.fewest_seeds < ENOUGH_SEEDS
-        return self.unit == "seeds" and (few or (self.smallest_p is not None and self.smallest_p > SMALL))
+        return too_few(self.unit, self.fewest_seeds, self.smallest_p)
 
     @property
     def replications(self) -> str:
-        """What was replicated, and how often: ``12 subsets``."""
+        """What was replicated, and how often: ``12 subsets``, ``5 seeds (2 + 3)``."""
         clustered = self.unit == "items" and self.clusters < self.n
         what = {"items": "cluster of items" if clustered else "item", "subsets": "subset", "seeds": "seed"}[self.unit]
         first, *rest = what.split(" ", 1)
-        return " ".join([counted(self.clusters, first), *rest])
+        a, b = self.seeds_a or 0, self.seeds_b or 0
+        arms = [f"({a} + {b})"] if self.unit == "seeds" and a != b and a + b == self.clusters else []
+        return " ".join([counted(self.clusters, first), *rest, *arms])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CompareReport:
     """All rows, and what stands around the table.
 
@@ -172,6 +176,17 @@ class CompareReport:
     z: ZScores | None = None
     effects: tuple[EffectRow, ...] = ()
     plan: tuple[PlanRow, ...] = ()
+
+    def __repr__(self) -> str:
+        pairs = len({(row.contrast, row.a, row.b) for row in self.rows})
+        return f"<CompareReport: {counted(len(self.rows), 'row')}, {counted(pairs, 'pair')}>"
+
+    @property
+    def lost(self) -> str | None:
+        """Why nothing at all could be tested, where that is for want of tables of items that had been written."""
+        if any(row.p is not None for row in self.rows):
+            return None
+        return next((row.note for row in self.rows if row.note and RUN_AGAIN in row.note), None)
 
     def to_frame(self) -> pd.DataFrame:
         """The rows as a table, one column per field."""
@@ -211,6 +226,12 @@ class Measured:
     arms: tuple[int, int] | None = None
     fewest: int | None = None
     spreads: tuple[SeedVariance, ...] = ()
+
+
+def too_few(unit: str, fewest: int | None, smallest_p: float | None) -> bool:
+    """Whether so few seeds carry no verdict: those of the smallest condition, and the least p that they could give."""
+    few = fewest is not None and fewest < ENOUGH_SEEDS
+    return unit == "seeds" and (few or (smallest_p is not None and smallest_p > SMALL))
 
 
 def scaled(found: Comparison, factor: float) -> Comparison:

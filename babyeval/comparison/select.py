@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from babyeval.comparison.pairs import own_headlines
-from babyeval.errors import MissingError, UsageError
+from babyeval.errors import BabyevalError, MissingError, UsageError
 from babyeval.models.naming import folder_name
 from babyeval.models.revisions import by_words
 from babyeval.records import TaskResult
@@ -86,10 +89,55 @@ def read_records(store: ResultStore, names: Iterable[str] = ()) -> Stored:
         try:
             results.append(store.read(path))
         except DamagedRecord as error:
-            damaged.append(f"{error.what.rstrip('.')}: {path}")
+            damaged.append(f"{error.what.rstrip('.')} ({path}): delete it and run that task again, its rows are cached")
     if not results and not damaged:
         raise MissingError(f"The results folder '{store.root}' holds no record.", hint="Fill it by 'babyeval run --out FOLDER'.")
     return Stored(results, damaged)
+
+
+@contextmanager
+def telling(damaged: Sequence[str]) -> Iterator[None]:
+    """Adds the records that cannot be read to an error: what they would have held may be what is missing."""
+    try:
+        yield
+    except BabyevalError as error:
+        error.where = "; ".join(filter(None, (error.where, *damaged))) or None
+        raise
+
+
+def meant(name: str, known: Iterable[str], otherwise: str = "Name one of these.") -> str:
+    """What to do about a name that nothing has.
+
+    Example:
+        >>> meant("it_mergd", ["it_merged", "base"]), meant("x", ["base"])
+        ("Did you mean 'it_merged'?", 'Name one of these.')
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean '{near[0]}'?" if near else otherwise
+
+
+def require_two(chosen: Sequence[object], names: Sequence[str], where: str, hint: str) -> None:
+    """Refuses a comparison of one with itself.
+
+    Raises:
+        UsageError: There are fewer than two.
+    """
+    if len(chosen) < 2:
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        what = f"'{twice[0]}' was named twice" if twice else "One alone cannot be compared"
+        what = what if names or not chosen else f"'{getattr(chosen[0], 'label', chosen[0])}' is all there is"
+        raise UsageError(f"{what}: a comparison takes two.", where=where, hint=hint)
+
+
+def near_chance(results: Sequence[TaskResult], subset: str) -> str | None:
+    """Says so if no side is told from chance by its own interval: there is little to compare."""
+    scores = [score for result in results for score in own_headlines(result) if score.subset == subset]
+    for score in scores:
+        if score.chance is None or score.ci_low is None or score.ci_high is None:
+            return None
+        if not score.ci_low <= score.chance <= score.ci_high:
+            return None
+    return "near chance: each of these models' own intervals includes it" if scores else None
 
 
 def _record_paths(folder: Path) -> list[Path]:
@@ -97,31 +145,30 @@ def _record_paths(folder: Path) -> list[Path]:
     return list(folder.glob(f"*/*/*/*/{RESULT_FILE}"))
 
 
-def sides_of(results: Sequence[TaskResult], names: Sequence[str], revision: str | None = None) -> list[Side]:
+def sides_of(
+    results: Sequence[TaskResult], names: Sequence[str], revision: str | None = None, *, all_pairs: bool = True
+) -> list[Side]:
     """The models that are named, or all.
 
     Args:
         results: All records.
         names: ``NAME`` or ``NAME@REVISION``; none: all of them.
         revision: The revision of those whose name states none.
+        all_pairs: Whether all pairs are meant, which of many models are too many.
 
     Raises:
         UsageError: A name fits no model (those there are are listed), a model has several revisions, or too many are meant.
     """
     there = by_name(results)
-    if not names and len(there) > MOST:
+    if not names and all_pairs and len(there) > MOST:
         raise UsageError(
             f"There are {len(there)} models, too many to compare all pairs.", where=", ".join(sorted(there)),
-            hint="Name those to be compared: babyeval compare A B.",
+            hint="Name those to be compared: babyeval compare A B; or one to compare all others with: --baseline A.",
         )  # fmt: skip
     found = [find_side(there, name, revision) for name in names or sorted(there)]
     sides = list(dict.fromkeys(found))
-    if len(sides) < 2:
-        what = f"'{sides[0].label}' is all there is" if sides and not names else "One model cannot be compared"
-        raise UsageError(
-            f"{what}: a comparison takes two.", where=f"there is {', '.join(_listed(there))}",
-            hint="Name two: babyeval compare A B; two checkpoints of one model as NAME@REVISION.",
-        )  # fmt: skip
+    hint = "Name two: babyeval compare A B; two checkpoints of one model as NAME@REVISION."
+    require_two(sides, names, f"there is {', '.join(_listed(there))}", hint)
     several = {side.name for side in sides if sum(other.name == side.name for other in sides) > 1}
     return [
         Side(f"{side.name}@{side.revision}" if side.name in several else side.name, side.name, side.revision, side.condition, side.seed)
@@ -145,10 +192,11 @@ def find_side(there: Mapping[str, Sequence[TaskResult]], text: str, revision: st
     """
     name, asked = (text, None) if text in there else (text.rpartition("@")[0], text.rpartition("@")[2])
     if name not in there:
+        trained = {result.model.condition for mine in there.values() for result in mine}
         raise UsageError(
             f"There is no model '{text}' in the results.",
             where=f"there is {', '.join(_listed(there))}",
-            hint="Name one of these.",
+            hint=f"'{text}' is a condition: add --by condition." if text in trained else meant(text, there),
         )
     mine = there[name]
     revisions = sorted(

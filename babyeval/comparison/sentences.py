@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
-from babyeval.comparison.report import CORRECTIONS, SMALL, ComparisonRow
+from babyeval.comparison.report import CORRECTIONS, SMALL, ComparisonRow, Correction
 from babyeval.models.naming import counted
 from babyeval.stats.types import ENOUGH_SEEDS
 
 NO_VERDICT = f"fewer than {ENOUGH_SEEDS} seeds of a condition carry no verdict at any difference"
 _UNITS = {"percent": (2, " points"), "correlation": (3, ""), "nats": (4, " nats per word")}
+_SCALES = {"percent": " in percent", "nats": " in nats per word"}
+_METRICS = {
+    "accuracy": "accuracy", "f1": "F1", "partial_r2": "partial R2", "held_out_log_likelihood": "held-out log-likelihood",
+    "spearman_rho": "Spearman's rho", "pearson_r": "Pearson's r",
+}  # fmt: skip
+_MEAN = "the mean of "
+
+
+class Noted(Protocol):
+    """A row of a comparison, of a design or of a plan."""
+
+    @property
+    def label(self) -> str:
+        """The score."""
+
+    @property
+    def note(self) -> str | None:
+        """What a reader must know."""
 
 
 def number(value: float | None, unit: str, sign: bool = False) -> str:
@@ -61,6 +80,61 @@ def listed(names: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def mean_of(names: Sequence[str]) -> str:
+    """What a side of a contrast is called: its condition, or the mean of several.
+
+    Example:
+        >>> mean_of(["a"]), mean_of(["a", "b"])
+        ('a', 'the mean of a and b')
+    """
+    return names[0] if len(names) == 1 else f"{_MEAN}{listed(names)}"
+
+
+def title_of(contrast: str | None, a: str, b: str) -> str:
+    """What is compared, with the name of a planned contrast where that says more than its sides.
+
+    Example:
+        >>> title_of("order", "a", "b"), title_of("a, b against c", "the mean of a and b", "c")
+        ('order: a against b', 'the mean of a and b against c')
+    """
+    sides = [[name.strip() for name in side.split(",")] for side in (contrast or "").split(" against ")]
+    named = contrast and [mean_of(side) for side in sides] != [a, b]
+    return f"{contrast}: {a} against {b}" if named else f"{a} against {b}"
+
+
+def metric_name(row: ComparisonRow) -> str:
+    """What the row's metric is called in a text; nothing for plain accuracy."""
+    return "" if row.metric == "accuracy" else _METRICS.get(row.metric, "")
+
+
+def metrics_line(rows: Sequence[ComparisonRow]) -> str:
+    """Which score is of which metric: one task may have another between models than between conditions."""
+    groups: dict[str, dict[str, None]] = {}
+    for row in rows:
+        name = _METRICS.get(row.metric, row.metric) + _SCALES.get(row.unit_of_value, "")
+        groups.setdefault(name, {})[row.label] = None
+    return f"Metrics: {'; '.join(f'{name} ({listed(labels)})' for name, labels in groups.items())}."
+
+
+def notes_of(rows: Iterable[Noted]) -> dict[str, dict[str, None]]:
+    """What a reader must know of single rows, and of which; what holds of several is said once."""
+    notes: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.note:
+            notes.setdefault(row.note, {})[row.label] = None
+    return notes
+
+
+def adjusted_by(correction: Correction) -> str:
+    """How p-values are adjusted.
+
+    Example:
+        >>> adjusted_by("holm"), adjusted_by("maxt")
+        ('Holm-adjusted over', 'adjusted by max-T over sign flips within')
+    """
+    return "adjusted by max-T over sign flips within" if correction == "maxt" else f"{CORRECTIONS[correction]}-adjusted over"
+
+
 def family_name(labels: Sequence[str], others: Sequence[object], what: str) -> str:
     """How many tests there are, and of what.
 
@@ -88,17 +162,24 @@ def row_sentence(row: ComparisonRow) -> str:
     if row.difference is None:
         return f"{row.label}: no difference between {row.a} and {row.b} can be given ({row.note})."
     values = (row.value_a, row.value_b)
-    shown = "" if None in values else f" ({' against '.join(number(value, row.unit_of_value) for value in values)})"
+    both = "" if None in values else " against ".join(number(value, row.unit_of_value) for value in values)
+    shown = f" ({about})" if (about := ", ".join(filter(None, (metric_name(row), both)))) else ""
     head = f"{row.label}: {row.a} minus {row.b} is {number(row.difference, row.unit_of_value, sign=True)}{_unit(row)}{shown}"
     if row.p is None:
         return f"{head}; no test supports a claim about it ({row.note})."
     interval = f"unadjusted {row.ci_level:.0%} CI {_interval(row)}, " if row.ci_low is not None else ""
-    test = f"{row.test}, unit {row.unit}, {row.replications}, p {equals(row.p)}"
-    adjusted = f", {CORRECTIONS[row.correction]}-adjusted over {row.family} p {equals(row.p_adjusted)}"
-    text = f"{head}, {interval}{test}{adjusted if row.p_adjusted is not None else ''}"
+    without = f", without {listed(row.lacking)}" if row.lacking else ""
+    test = f"{row.test}, unit {row.unit}, {row.replications}{without}, p {equals(row.p)}"
+    adjusted = f", {adjusted_by(row.correction)} {row.family} p {equals(row.p_adjusted)}"
+    text = f"{head}, {interval}{test}{adjusted if row.p_adjusted is not None and not _alone(row) else ''}"
     if small(row):
         return f"{text}; {_too_few([row])}." if row.out_of_reach else f"{text}."
     return f"{text}; {_missed(row)}." if row.mde is not None else f"{text}."
+
+
+def _alone(row: ComparisonRow) -> bool:
+    """Whether it is its family's only test, so that nothing is adjusted."""
+    return row.family.startswith("1 test")
 
 
 def _unit(row: ComparisonRow) -> str:
@@ -155,16 +236,49 @@ def paragraph(rows: Sequence[ComparisonRow]) -> str:
     if unsure:
         clauses.append(f"{a} minus {b} on {listed(_found(row, 1) for row in unsure)}, {_too_few(unsure)}")
     if open_:
-        few = f"; {NO_VERDICT}" if any(row.out_of_reach for row in open_) else ""
-        clauses.append(f"no difference between {a} and {b} was found on {listed(map(_not_found, open_))}{few}")
+        several = any(name.startswith(_MEAN) for name in (a, b))
+        between = f"between {a} on the one hand and {b} on the other" if several else f"between {a} and {b}"
+        clauses.append(f"no difference {between} was found on {listed(_outside(row, row.p_adjusted) for row in open_)}")
+        clauses.append(_missable(open_))
+        clauses.append(NO_VERDICT if any(row.out_of_reach for row in open_) else "")
     if outside:
-        clauses.append(f"not in the family, so that their p-values are not adjusted: {listed(map(_outside, outside))}")
-    if mute:
-        clauses.append(f"no test is possible on {listed(row.label for row in mute)}")
+        clauses.append(
+            f"not in the family, so that their p-values are not adjusted: {listed(_outside(row, row.p) for row in outside)}"
+        )
+    for why in dict.fromkeys(row.note for row in mute):
+        without = listed(row.label for row in mute if row.note == why)
+        once = any(row.fewest_seeds == 1 for row in mute if row.note == why)
+        step = f": train each condition with {ENOUGH_SEEDS} seeds or more" if once else ""
+        clauses.append(f"no test is possible on {without}" + (f" ({why}{step})" if why else ""))
+    clauses += _uneven(rows)
     tests = _tests([row for row in rows if row.p is not None])
-    family = next((row.family for row in rows if row.p_adjusted is not None), "")
-    method = f"p-values are {CORRECTIONS[rows[0].correction]}-adjusted over the family of {family}" if family else ""
-    return f"{'; '.join(filter(None, (*clauses, tests, method)))}."
+    family = next((row.family for row in rows if row.p_adjusted is not None and not _alone(row)), "")
+    method = f"p-values are {adjusted_by(rows[0].correction)} the family of {family}" if family else ""
+    text = f"{'; '.join(filter(None, (*clauses, tests, method)))}."
+    named = (told or unsure) and not text.startswith(_MEAN)  # a name stays as it is
+    return text if named else text[:1].upper() + text[1:]
+
+
+def _missable(rows: Sequence[ComparisonRow]) -> str:
+    """What would have been found: the absence of a small p is no evidence of absence."""
+    least = [f"{row.label} {amount(row.mde, row.unit_of_value)}" for row in rows if row.mde is not None]
+    if not least:
+        return ""
+    return f"differences that would have been found with 80% power (unadjusted 5% level): {listed(least)}"
+
+
+def _uneven(rows: Sequence[ComparisonRow]) -> list[str]:
+    """On which scores there are other numbers of seeds than on the rest, or seeds without a value."""
+    arms = [(row.seeds_a or 0, row.seeds_b or 0) for row in rows]
+    most = (max(a for a, _ in arms), max(b for _, b in arms))
+    groups: dict[tuple[tuple[int, int], tuple[str, ...]], list[str]] = {}
+    for row, seeds in zip(rows, arms, strict=True):
+        if row.lacking or seeds != most:
+            groups.setdefault((seeds, row.lacking), []).append(row.label)
+    return [
+        f"only {a} against {b} seeds on {listed(labels)}" + (f" (without {listed(lacking)})" if lacking else "")
+        for ((a, b), lacking), labels in groups.items()
+    ]
 
 
 def _found(row: ComparisonRow, side: int) -> str:
@@ -173,17 +287,16 @@ def _found(row: ComparisonRow, side: int) -> str:
     ends = (low, high) if side == 1 else (high, low)
     between = " to ".join(number(end, row.unit_of_value) for end in ends)
     interval = f", unadjusted {row.ci_level:.0%} CI {between}" if low is not None else ""
-    return f"{row.label} ({number(difference, row.unit_of_value, sign=True)}{_unit(row)}{interval}, p {equals(row.p_adjusted)})"
+    return f"{row.label} ({_difference(row, difference)}{interval}, p {equals(row.p_adjusted)})"
 
 
-def _not_found(row: ComparisonRow) -> str:
-    least = amount(row.mde, row.unit_of_value) if row.mde is not None else ""
-    mde = f", 80% power only for at least {least} at the unadjusted 5% level" if least else ""
-    return f"{row.label} ({number(row.difference, row.unit_of_value, sign=True)}{_unit(row)}, p {equals(row.p_adjusted)}{mde})"
+def _difference(row: ComparisonRow, value: float | None) -> str:
+    """A difference with its metric and unit."""
+    return f"{metric_name(row)} {number(value, row.unit_of_value, sign=True)}{_unit(row)}".lstrip()
 
 
-def _outside(row: ComparisonRow) -> str:
-    return f"{row.label} ({number(row.difference, row.unit_of_value, sign=True)}{_unit(row)}, p {equals(row.p)})"
+def _outside(row: ComparisonRow, p: float | None) -> str:
+    return f"{row.label} ({_difference(row, row.difference)}, p {equals(p)})"
 
 
 def _tests(rows: Sequence[ComparisonRow]) -> str:

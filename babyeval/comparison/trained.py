@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from babyeval.comparison.alike import way_of_scoring
-from babyeval.comparison.select import MOST, Choice, Side, by_name, find_side
+from babyeval.comparison.select import MOST, Choice, Side, by_name, find_side, meant, require_two
 from babyeval.errors import UsageError
 from babyeval.models.naming import counted
 from babyeval.models.revisions import equal_weights
@@ -16,13 +16,16 @@ from babyeval.records import TaskResult
 _SCORED = ("ranking", "rating", "reading")  # families whose items hold a model's own scores
 
 
-def conditions_of(results: Sequence[TaskResult], names: Sequence[str], revision: str | None) -> dict[str, list[Side]]:
+def conditions_of(
+    results: Sequence[TaskResult], names: Sequence[str], revision: str | None, *, all_pairs: bool = True
+) -> dict[str, list[Side]]:
     """The checkpoints of each condition, one per training seed.
 
     Args:
         results: All records.
         names: Conditions; none: all of them.
         revision: Which revision of each model counts.
+        all_pairs: Whether all pairs are meant, which of many conditions are too many.
 
     Raises:
         UsageError: A condition does not exist (those that do are listed), there are fewer than two or too many, two
@@ -42,15 +45,21 @@ def conditions_of(results: Sequence[TaskResult], names: Sequence[str], revision:
     listing = ", ".join(f"{name} ({counted(len(models), 'model')})" for name, models in sorted(known.items()))
     for name in names:
         if name not in known:
-            raise UsageError(
-                f"There is no condition '{name}' in the results.", where=f"there is {listing}", hint="Name one of these."
+            own = next((condition for condition, models in known.items() if name in models), None)
+            model = (
+                f"'{name}' is a model of the condition '{own}': name that one, or compare models without --by and --level seeds."
             )
+            raise UsageError(
+                f"There is no condition '{name}' in the results.", where=f"there is {listing}",
+                hint=model if own else meant(name, known),
+            )  # fmt: skip
     chosen = list(dict.fromkeys(names)) or sorted(known)
-    if len(chosen) < 2 or (not names and len(chosen) > MOST):
-        many = len(chosen) > MOST
+    hint = "Name them: babyeval compare --by condition A B"
+    require_two(chosen, names, f"there is {listing}", f"{hint}.")
+    if not names and all_pairs and len(chosen) > MOST:
         raise UsageError(
-            f"There are {len(chosen)} conditions, too many to compare all pairs." if many else "A comparison takes two conditions.",
-            where=f"there is {listing}", hint="Name them: babyeval compare --by condition A B.",
+            f"There are {len(chosen)} conditions, too many to compare all pairs.", where=f"there is {listing}",
+            hint=f"{hint}; or one to compare all others with: --baseline A.",
         )  # fmt: skip
     _require_one_origin(results, chosen)
     return {name: _seeds_of(results, name, known[name], revision) for name in chosen}

@@ -52,14 +52,27 @@ class ZScores:
         return f"z-scores across K = {self.found.conditions} conditions (ddof = {self.found.ddof}, |z| <= {self.bound:.3f})"
 
     @property
+    def families(self) -> int:
+        """How many families of tasks were not left out."""
+        return len(set(self.found.families.values()))
+
+    @property
+    def basis(self) -> str:
+        """How little they rest on, for a figure."""
+        out = ", ".join(self.found.left_out)
+        return counted_families(self.families) + (f"; left out, as they do not tell the conditions apart: {out}" if out else "")
+
+    @property
     def remarks(self) -> list[str]:
         """What a reader of them must know."""
-        lines = [
-            "z depends on which conditions are compared, and cannot pass its bound: a scale to show, not a test.",
-            f"Medians and quartiles are over {len(set(self.found.families.values()))} families of tasks: {self._families()}.",
-        ]
+        lines = [f"z-scores across K = {self.found.conditions} conditions: none, as no score tells them apart beyond its error."]
+        if self.families:
+            lines = [
+                "z depends on which conditions are compared, and cannot pass its bound: a scale to show, not a test.",
+                f"Medians and quartiles are over {counted_families(self.families)}: {self._families()}.",
+            ]
         lines += [f"Left out: {task}: {why}." for task, why in self.found.left_out.items()]
-        if self.found.conditions == 2:
+        if self.found.conditions == 2 and self.families:
             lines.append(f"Of two conditions every z is {self.bound:.3f} or -{self.bound:.3f}: it says which is higher, no more.")
         if self.found.unchecked:
             lines.append(f"Without a standard error to compare their spread with: {', '.join(self.found.unchecked)}.")
@@ -110,6 +123,16 @@ class ZScores:
             for condition in map(str, self.means.index)
         ]  # fmt: skip
         return pd.DataFrame(rows)
+
+
+def counted_families(number: int) -> str:
+    """So many families of tasks.
+
+    Example:
+        >>> counted_families(1), counted_families(2)
+        ('1 family of tasks', '2 families of tasks')
+    """
+    return f"{number} famil{'y' if number == 1 else 'ies'} of tasks"
 
 
 def condition_z_scores(choice: Choice, conditions: Mapping[str, Sequence[Side]], baseline: str | None = None) -> ZScores:

@@ -160,7 +160,8 @@ def factorial(
         none = tuple(Effect(":".join(term), 0.0, 0, None, None) for term in terms)
         return Factorial(none, None, 0, len(y), len(y), "fewer than two values")
     columns = _columns(rows, terms)
-    parents = np.eye(len(y)) if not shared else np.asarray(rows[seed].to_numpy()[:, None] == rows[seed].unique(), np.float64)
+    origins = rows[seed].factorize()[0] if shared else np.arange(len(y))
+    parents = np.eye(int(origins.max()) + 1)[origins]
     whole = _residual(y, parents, list(columns.values()))
     sizes, freedom = rows.groupby(list(factors), observed=True).size(), whole.freedom
     notes = [f"of {factor} one level is left" for factor in factors if rows[factor].nunique() < 2]

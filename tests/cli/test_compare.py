@@ -156,11 +156,43 @@ def test_narrow_terminals_keep_what_matters(place, monkeypatch) -> None:
         (["--by", "condition", "--plan", "three"], 2, ["--plan 3,5,10"]),
         (["--by", "condition", "--plan", "3", "--csv"], 2, ["--json"]),
         (["--factor", "a=b:c;d:e"], 2, ["--by condition"]),
+        (["--by", "condition", "--squares", "3"], 2, ["--factor"]),
     ],
 )
 def test_refusals(place, arguments, code, words) -> None:
     assert_refused(inside("compare", *arguments, cwd=place), code, *words)
     assert not (place / "box.gif").exists()
+
+
+def test_a_figure_that_cannot_be_written_is_refused_before_anything_is_printed(place) -> None:
+    (place / "file").write_text("", encoding="utf-8")
+    done = inside("compare", "--by", "condition", "--figure", "file/box.svg", cwd=place)
+    assert_refused(done, 3, "--figure file/box.svg", "is no folder")
+    assert done.out == ""
+
+
+def test_signs_and_metrics_have_a_legend(place) -> None:
+    said = " ".join(inside("compare", "it_merged-seed_0", "it_100%-seed_0", "--tasks", "blimp", cwd=place).out.split())
+    assert "Metrics: accuracy in percent (blimp)." in said
+    assert "+ / - / =: numbers of subsets in which A is better, B is, neither is." in said
+
+
+def test_lost_items_end_with_3_and_damaged_records_are_listed(tmp_path) -> None:
+    for seed, name in enumerate("ab"):
+        credits = {f"s{g}": [float((g + i + seed) % 3 == 0) for i in range(20)] for g in range(12)}
+        ranking(tmp_path / "results", name, credits)
+    for path in tmp_path.glob("results/a/**/items.parquet"):
+        path.unlink()
+    done = inside("compare", cwd=tmp_path)
+    assert done.code == 3
+    assert "A - B" in done.out
+    assert "run the task again" in done.err
+    (path,) = tmp_path.glob("results/a/**/result.json")
+    path.write_text("{", encoding="utf-8")
+    done = inside("results", "list", cwd=tmp_path)
+    assert done.code == 0
+    assert "blimp" in done.out
+    assert str(path.relative_to(tmp_path)) in done.err
 
 
 def test_rows_without_a_test_are_null_with_a_reason(tmp_path) -> None:

@@ -67,7 +67,7 @@ def test_a_headline_that_one_seed_lacks_is_told(tmp_path) -> None:
             reading(tmp_path, f"{name}{seed}", {}, ["s"] * 4, protocol="babylm-2025", of=of, headlines=1 if lacking else 2)
     eye, self_paced = babyeval.compare(tmp_path, by="condition").rows
     assert eye.note is None or "without" not in eye.note
-    assert "without a0, which have no value" in self_paced.note
+    assert "without a0, which has no value" in self_paced.note
     eye, self_paced = babyeval.compare(tmp_path, "a0", "b0").rows
     assert (eye.difference, self_paced.difference) == (0.0, None)
 

@@ -302,7 +302,7 @@ def test_sentences_name_test_unit_family_and_what_would_have_been_found(tmp_path
     (said,) = report.paragraphs
     assert "a is better than b on blimp (+" in said
     assert "no difference between a and b was found on blimp_supplement" in said
-    assert f"80% power only for at least {supplement.mde:.2f} points at the unadjusted 5% level" in said
+    assert f"found with 80% power (unadjusted 5% level): blimp_supplement {supplement.mde:.2f} points" in said
     assert "t over subset means (unit subsets" in said
     assert "Holm-adjusted over the family of 2 tests (2 scores x 1 pair)" in said
     assert "80% power" not in blimp.sentence

@@ -182,5 +182,11 @@ def test_planned_difference_is_that_of_statsmodels():
 
 
 def test_a_pilot_without_spread_plans_nothing():
-    for pilot in ({}, {"a": [60.0], "b": [61.0]}, {"a": [60.0, 60.0]}, {"a": [61.1] * 3, "b": [70.3] * 3, "c": [0.1] * 3}, {"a": [60.0, math.nan]}):
+    for pilot in (
+        {},
+        {"a": [60.0], "b": [61.0]},
+        {"a": [60.0, 60.0]},
+        {"a": [61.1] * 3, "b": [70.3] * 3, "c": [0.1] * 3},
+        {"a": [60.0, math.nan]},
+    ):
         assert [(plan.mde, plan.sd) for plan in planned_mde(pilot, [5])] == [(None, None)]

@@ -9,7 +9,7 @@ from scipy.special import expit
 from scipy.stats import ttest_1samp, ttest_ind
 
 from babyeval.stats.conditions import compare_conditions, mixed_model
-from babyeval.stats.designs import contrast
+from babyeval.stats.designs import contrast, factorial
 from babyeval.stats.multiple import max_t
 from babyeval.stats.pairs import mcnemar
 
@@ -133,6 +133,65 @@ def test_mixed_model_of_unequal_conditions(seeds, spreads, pair):
     rejected = sum(mixed_model(unbalanced(rng, seeds, spreads, pair=pair)[0]).p < 0.05 for _ in range(REPLICATIONS))
     print(f"mixed model, {seeds} seeds of sd {spreads}, interaction {pair}: {rejected / REPLICATIONS}")
     assert rejected / REPLICATIONS <= HIGH
+
+
+@pytest.mark.parametrize("pair", [0.0, 1.0])
+@pytest.mark.parametrize(("seeds", "subsets"), [((2, 2), 3), ((2, 3), 4), ((3, 3), 3), ((3, 3), 5)])
+def test_mixed_model_of_few_seeds_and_subsets(seeds, subsets, pair):
+    """Where terms that are taken off leave little, degrees of freedom have a floor, which must not cost the test its size."""
+    rng = np.random.default_rng(11)
+    rejected = floor = 0
+    for _ in range(REPLICATIONS):
+        found = mixed_model(unbalanced(rng, seeds, (0.3, 0.3), pair=pair, subsets=subsets)[0])
+        rejected, floor = rejected + (found.p < 0.05), floor + (found.freedom == min(*seeds, subsets) - 1)
+    print(
+        f"mixed model, {seeds} seeds x {subsets} subsets, interaction {pair}: {rejected / REPLICATIONS}, floor {floor / REPLICATIONS}"
+    )
+    assert rejected / REPLICATIONS <= HIGH
+    assert floor > 0
+
+
+def crossed(rng, *, parents=4, parent=1.0, own=0.3):
+    """Two sizes in two curricula each; the models of a size go on from its parents, and nothing differs but by chance."""
+    return {
+        f"{size}{order}": start + own * rng.normal(size=parents)
+        for size in "sl"
+        for start in [parent * rng.normal(size=parents)]
+        for order in "xy"
+    }
+
+
+def test_contrast_of_conditions_that_share_parents():
+    rng = np.random.default_rng(12)
+    weights = {"sx": 0.5, "sy": 0.5, "lx": -0.5, "ly": -0.5}
+    origins = {name: [f"{name[0]}{i}" for i in range(4)] for name in weights}
+    rejected = blind = 0
+    for _ in range(REPLICATIONS):
+        groups = crossed(rng)
+        rejected += contrast(groups, weights, parents=origins).p < 0.05
+        blind += contrast(groups, weights).p < 0.05
+    print(f"contrast over shared parents: {rejected / REPLICATIONS}, taken for independent {blind / REPLICATIONS}")
+    assert LOW <= rejected / REPLICATIONS <= HIGH
+    assert blind / REPLICATIONS > 0.1
+
+
+def test_factors_between_and_within_shared_parents():
+    """Size is between parents, order and interaction within them; alone, size has its parents for replications."""
+    rng = np.random.default_rng(13)
+    blind = alone = within = 0
+    for _ in range(REPLICATIONS):
+        rows = [(name[0], name[1], f"{name[0]}{i}", v) for name, part in crossed(rng).items() for i, v in enumerate(part)]
+        frame = pd.DataFrame(rows, columns=["size", "order", "seed", "value"])
+        size, *others = factorial(frame, ["size", "order"], shared=True).effects
+        assert size.p is None
+        within += max(effect.p < 0.05 for effect in others)
+        blind += factorial(frame, ["size", "order"]).effects[0].p < 0.05
+        alone += factorial(frame, ["size"], shared=True).effects[0].p < 0.05
+    shares = [count / REPLICATIONS for count in (blind, alone, within)]
+    print("size beside order {}, size alone {}, order or interaction {}".format(*shares))
+    assert shares[0] > 0.1
+    assert LOW <= shares[1] <= HIGH
+    assert shares[2] <= HIGH
 
 
 def test_two_seeds_against_six_are_too_few():
