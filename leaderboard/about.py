@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from babyeval.card import TaskCard
@@ -63,5 +63,28 @@ def recipe_of(model: ModelInfo) -> dict[str, Any] | None:
         about = (content.get("condition"), content.get("seed")) if isinstance(content, dict) else None
         recipe = content.get("recipe") if about == (model.condition, model.train_seed) else None
         if isinstance(recipe, dict):
-            return recipe
+            return {str(key): _shareable(value) for key, value in recipe.items()}
     return None
+
+
+def without_folder(source: str) -> str:
+    """The last part of a local path, whose folders are nobody's business; a Hub id as it is.
+
+    Example:
+        >>> without_folder("/home/someone/models/tiny-llama"), without_folder("org/tiny-llama")
+        ('tiny-llama', 'org/tiny-llama')
+    """
+    windows = PureWindowsPath(source)
+    local = source.startswith((".", "~")) or len(windows.parts) > 2 or bool(windows.drive or windows.root)
+    return (windows.name or source) if local else source
+
+
+def _shareable(value: Any) -> Any:
+    """A recipe's value without the folders of local paths in it."""
+    if isinstance(value, dict):
+        return {str(key): _shareable(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_shareable(part) for part in value]
+    if isinstance(value, str) and (PureWindowsPath(value).is_absolute() or value.startswith(("/", "~"))):
+        return without_folder(value)
+    return value

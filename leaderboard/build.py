@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from babyeval.records import ModelInfo, Score, TaskResult
 from babyeval.run.groups import group_headlines
 
 from . import payload as page
-from .about import how_scored, recipe_of
+from .about import how_scored, recipe_of, without_folder
 from .conditions import make_conditions
 from .curves import curves_of, lines_of
 from .pairs import best_models, pair_columns
@@ -51,11 +51,17 @@ def make_payload(board: Board, title: str) -> page.Payload:
         pairs_note=pairs_note,
         best=best_models(board, tasks, ids, scores, pairs),
         mixed=mixed,
+        mixed_official={
+            column.key: dict(board.mixed_official[task.id])
+            for task in tasks
+            for column in task.headlines
+            if board.mixed_official.get(task.id)
+        },
         macro=_macro(board, ids),
         curves=curves,
         figures={},
         damaged=[page.DamagedRecord(path=one.path, reason=one.reason) for one in board.damaged],
-        conditions=make_conditions(board, tasks, ids, scores),
+        conditions=make_conditions(board, tasks, ids),
     )
 
 
@@ -139,7 +145,8 @@ def _cell(result: TaskResult, score: Score, task: page.Task, official: Mapping[s
     return page.ScoreCell(
         value=score.value, low=score.ci_low, high=score.ci_high, level=score.ci_level, se=score.se, method=score.se_method,
         n=score.n, clusters=score.n_clusters, chance=score.chance, backend=result.backend, split=result.split,
-        status=result.status, note="; ".join(filter(None, (score.note, departs))) or None, fit=_fits(result),
+        status=result.status, note="; ".join(filter(None, (score.note, departs))) or None,
+        rounded=result.imported is not None and result.items is None, fit=_fits(result),
         strata=_strata(result, task), variants=variants,
         official={name: found.value for name, found in other_protocols.items() if found is not None},
     )  # fmt: skip
@@ -189,18 +196,21 @@ def _model(board: Board, row: Row, number: int) -> page.Model:
     official = {
         protocol: {
             found.group: found.value
-            for found in group_headlines(("all",), _official_of(board, row, protocol))
-            if found.value is not None and (found.model, found.revision) == (row.name, row.revision)
+            for found in group_headlines(("all",), other)
+            if found.value is not None
+            and (found.model, found.revision) == (row.name, row.revision)
+            and not _unlike(found.tasks, other, [name for name, told in board.mixed_official.items() if protocol in told])
         }
         for protocol in sorted({name for shown in board.official.values() for name in shown.get(row, {})})
+        for other in [_official_of(board, row, protocol)]
     }
     return page.Model(
         id=number, name=row.name, revision=row.revision, label=row.label, kind=model.kind, backend=row.backend,
         parameters=model.parameters, condition=model.condition, train_seed=model.train_seed, words_seen=model.words_seen,
-        digest=model.digest, weights=model.weights, parent_digest=model.parent_digest, source=model.source,
+        digest=model.digest, weights=model.weights, parent_digest=model.parent_digest, source=without_folder(model.source),
         recipe=recipe_of(model), environment=_environment(mine), timing=_timing(mine),
         official={name: groups for name, groups in official.items() if groups} or None,
-        imported=next((result.imported.file for result in mine if result.imported is not None), None),
+        imported=next((without_folder(result.imported.file) for result in mine if result.imported is not None), None),
         notes=_remarks(model, mine),
     )  # fmt: skip
 
@@ -243,16 +253,34 @@ def _remarks(model: ModelInfo, results: Sequence[TaskResult]) -> list[str]:
 
 
 def _macro(board: Board, ids: Mapping[Row, int]) -> dict[str, dict[int, page.Macro]]:
-    """The official averages; never over what was not measured alike."""
+    """Means over the official lists; never over what was not measured alike, or on several splits."""
     found: dict[str, dict[int, page.Macro]] = {}
     for row, number in ids.items():
         mine = [shown[row] for shown in board.records.values() if row in shown and shown[row].status == "done"]
         for average in group_headlines(("all",), mine):
             if (average.model, average.revision) != (row.name, row.revision) or not average.tasks:
                 continue
-            unlike = [name for name in average.tasks if name.partition(":")[0] in board.mixed]
-            missing = [*average.missing, *(f"{name} (not measured alike)" for name in unlike)]
+            missing = [*average.missing, *_unlike(average.tasks, mine, board.mixed)]
             known = found.setdefault(average.group, {}).get(number)
             if known is None or len(missing) < len(known.missing):  # fits may stand under another label of the backend
                 found[average.group][number] = page.Macro(value=None if missing else average.value, missing=missing)
     return found
+
+
+def _unlike(headlines: Iterable[str], results: Sequence[TaskResult], mixed: Container[str]) -> list[str]:
+    """What keeps headlines from being averaged, in words.
+
+    Args:
+        headlines: Their names.
+        results: The records that they are of, and perhaps others.
+        mixed: Tasks that were not measured alike.
+    """
+    names = {headline: headline.partition(":")[0] for headline in headlines}
+    unlike = [f"{headline} (not measured alike)" for headline, name in names.items() if name in mixed]
+    splits: dict[str, str] = {}
+    for result in results:
+        whole = result.task.fast_falls_back and "fast" not in result.task.data  # its fast set is its full one
+        if result.task.name in names.values() and not whole:
+            splits.setdefault(result.split, result.task.name)
+    several = [f"one split: {' and '.join(f'{name} is of {split}' for split, name in splits.items())}"]
+    return unlike + (several if len(splits) > 1 else [])

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, NamedTuple
 
-from babyeval.comparison.conditions import compare_contrast
+from babyeval.comparison.conditions import compare_contrast, sample_of, values_of
 from babyeval.comparison.contrasts import Contrast, planned_contrasts
+from babyeval.comparison.report import too_few
 from babyeval.comparison.select import Choice, Side
 from babyeval.comparison.sentences import listed
+from babyeval.comparison.trained import require_replications
 from babyeval.comparison.zscores import ZScores, condition_z_scores
+from babyeval.errors import UsageError
 from babyeval.models.naming import counted
 
 from .payload import ConditionCell, Conditions, Effect, SeedPoint, Spread, ZTable
 
 if TYPE_CHECKING:
-    from .payload import ScoreCell, Task
+    from .payload import Task
     from .read import Board, Row
 
 MOST = 10  # conditions of which all pairs are tested
@@ -27,15 +31,17 @@ class Trained(NamedTuple):
     """The conditions of a page, in the form in which `babyeval.comparison` takes them.
 
     Attributes:
-        rows: By condition its models, one per training seed.
+        rows: By condition its models, one per training seed of each parent.
         sides: The same as sides of a comparison.
         choice: Their records.
+        untested: Conditions whose models are no replications that `babyeval compare` would take.
         notes: What a reader must know.
     """
 
     rows: dict[str, list[Row]]
     sides: dict[str, list[Side]]
     choice: Choice
+    untested: set[str]
     notes: list[str]
 
     def z_scores(self) -> ZScores | None:
@@ -57,25 +63,27 @@ def trained(board: Board) -> Trained | None:
         for task, shown in board.records.items()
         if task not in board.mixed
     }
-    return Trained(rows, sides, Choice(board.protocol, {task: found for task, found in records.items() if found}, ()), notes)
+    choice = Choice(board.protocol, {task: found for task, found in records.items() if found}, ())
+    return Trained(rows, sides, choice, _untested(choice, sides, notes), notes)
 
 
-def make_conditions(
-    board: Board, tasks: Sequence[Task], ids: Mapping[Row, int], scores: Mapping[str, Mapping[int, ScoreCell]]
-) -> Conditions | None:
+def make_conditions(board: Board, tasks: Sequence[Task], ids: Mapping[Row, int]) -> Conditions | None:
     """The page's view of conditions; None where there are not two.
 
     Args:
         board: The records.
         tasks: The page's tasks.
         ids: Numbers of the rows.
-        scores: The page's scores.
     """
     found = trained(board)
     if found is None:
         return None
-    keys = [column.key for task in tasks if task.id not in board.mixed for column in task.headlines]
-    values = {key: {name: _cell(board, mine, ids, scores[key]) for name, mine in found.rows.items()} for key in keys}
+    values = {
+        column.key: {name: _cell(found, task.id, column.subset, name, ids) for name in found.rows}
+        for task in tasks
+        if task.id in found.choice.records
+        for column in task.headlines
+    }
     values = {key: cells for key, cells in values.items() if any(cell.points for cell in cells.values())}
     effects, correction = _effects(found, tasks)
     z = found.z_scores()
@@ -100,37 +108,61 @@ def _remarks(z: ZScores | None) -> list[str]:
 def _rows_of(board: Board, notes: list[str]) -> dict[str, list[Row]]:
     """The models of each condition, one per training seed: copies of a model are no replications (D36)."""
     found: dict[str, list[Row]] = {}
-    taken: dict[tuple[str, int], Row] = {}
+    taken: dict[tuple[str, str | None, int], Row] = {}  # seeds of tuning may recur from parent to parent
 
     def place(row: Row) -> tuple[str, int, str]:
         model = board.models[row]
         return model.condition or "", model.train_seed or 0, row.label
 
     for row in sorted(board.models, key=place):
-        condition, seed = board.models[row].condition, board.models[row].train_seed
-        if condition is None:
+        model = board.models[row]
+        if model.condition is None:
             continue
-        if seed is not None and (condition, seed) in taken:
-            notes.append(f"{row.label} is left out: {taken[condition, seed].label} has the same condition and training seed.")
-            continue
-        if seed is not None:
-            taken[condition, seed] = row
-        found.setdefault(condition, []).append(row)
+        if model.train_seed is not None:
+            first = taken.setdefault((model.condition, model.parent_digest, model.train_seed), row)
+            if first is not row:
+                notes.append(f"{row.label} is left out: {first.label} has the same condition and training seed.")
+                continue
+        found.setdefault(model.condition, []).append(row)
     return found
 
 
-def _cell(board: Board, rows: Sequence[Row], ids: Mapping[Row, int], cells: Mapping[int, ScoreCell]) -> ConditionCell:
-    points = []
-    for row in rows:
-        cell = cells.get(ids[row])
-        if cell is not None and cell.value is not None:
-            points.append(SeedPoint(model=ids[row], seed=board.models[row].train_seed, value=cell.value))
-    values = [point.value for point in points]
-    if not values:
-        return ConditionCell(mean=None, sd=None, points=[])
-    mean = sum(values) / len(values)
-    sd = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5 if len(values) > 1 else None
-    return ConditionCell(mean=mean, sd=sd, points=points)
+def _untested(choice: Choice, conditions: Mapping[str, Sequence[Side]], notes: list[str]) -> set[str]:
+    """Conditions that `babyeval compare` refuses to test, each with its reason in the notes."""
+    refused: set[str] = set()
+
+    def check(*names: str) -> None:
+        try:
+            require_replications(choice, {name: conditions[name] for name in names})
+        except UsageError as error:
+            notes.append(f"No test of {listed(names)}: {error.what.removesuffix('.')} ({error.where}).")
+            refused.update(names)
+
+    for name, sides in conditions.items():
+        unknown = [side.label for side in sides if side.seed is None]
+        if unknown and len(sides) > 1:
+            refused.add(name)
+            notes.append(f"No test of {name}: the training seed of {listed(unknown)} is not known, and may repeat another.")
+        else:
+            check(name)
+    for pair in combinations([name for name in conditions if name not in refused], 2):
+        check(*pair)
+    return refused
+
+
+def _cell(found: Trained, task: str, subset: str, condition: str, ids: Mapping[Row, int]) -> ConditionCell:
+    """A condition's models on a column, and the mean and spread of what their effects compare."""
+    sides = dict(zip(found.sides[condition], found.rows[condition], strict=True))
+    scores = values_of(found.choice, task, subset, list(sides))
+    points = [
+        SeedPoint(model=ids[sides[side]], seed=side.seed, value=score.value)
+        for side, score in scores.items()
+        if score.value is not None
+    ]
+    values = sample_of(found.choice, task, scores).values if points else []
+    return ConditionCell(
+        mean=fmean(values) if values else None, sd=stdev(values) if len(values) > 1 else None, units=len(values), points=points
+    )
 
 
 def _effects(found: Trained, tasks: Sequence[Task]) -> tuple[list[Effect], str]:
@@ -158,7 +190,7 @@ def _family(found: Trained, tasks: Sequence[Task], contrasts: Sequence[Contrast]
     for contrast in contrasts:
         for task in tasks:
             there = found.choice.records.get(task.id, {})
-            if all(any(side in there for side in found.sides[name]) for name in contrast.weights):
+            if all(name not in found.untested and any(side in there for side in found.sides[name]) for name in contrast.weights):
                 keys = {column.subset: column.key for column in task.headlines}
                 tested = compare_contrast(found.choice, task.id, contrast, found.sides)
                 measured += [(contrast, keys[one.subset], one) for one in tested]
@@ -167,7 +199,9 @@ def _family(found: Trained, tasks: Sequence[Task], contrasts: Sequence[Contrast]
         Effect(
             contrast=contrast.name or None, a=_mean_of(contrast.plus), b=_mean_of(contrast.minus), column=key,
             difference=one.found.difference, low=one.found.low, high=one.found.high, p=one.found.p, p_adjusted=p,
-            p_permutation=one.found.p_permutation, smallest_p=one.found.smallest_p, test=one.found.test, unit=one.found.unit,
+            p_permutation=one.found.p_permutation, smallest_p=one.found.smallest_p,
+            verdict=p is not None and not too_few(one.found.unit, one.fewest, one.found.smallest_p), test=one.found.test,
+            unit=one.found.unit,
             clusters=one.found.clusters, arms=one.arms, mde=one.found.mde, claim=one.claim,
             note="; ".join(filter(None, (one.note, one.found.note))) or None,
         )

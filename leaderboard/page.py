@@ -32,8 +32,8 @@ def build_page(
     Args:
         results: The results folder.
         out: The HTML file, written whole or not at all.
-        protocol: By default ``robust``, else the only one that all models share.
-        split: By default, task by task, the largest that all models have.
+        protocol: By default ``robust``, unless another is the only one that all models share.
+        split: By default, task by task, the one that most models have, of equals the largest.
         figures: A folder for the figures as SVG and PDF.
         title: By default the name of the results folder.
 

@@ -25,10 +25,9 @@ MOST = 50  # models of which all pairs are shipped: more are 1,225 for each colu
 # Of age of acquisition each pair of models has words of its own, and so resamples of its own.
 MOST_ACQUISITION = 12
 LEVEL = 0.05
-# With more models than that, an unpaired difference of so many standard errors is taken as significant without its test,
-# which reads items; pairs are positively correlated, so that the paired test would say so more strongly. Of fits, whose few
-# seeds leave few degrees of freedom, it takes more.
-_OBVIOUS, _OBVIOUS_FITS = 6.0, 8.0
+# With more models than that, the test of a difference, which reads items, is spared where an unpaired t over a standard error
+# made larger by half is already so clear, after Bonferroni, that nothing could make it insignificant.
+_OBVIOUS, _LARGER = 1e-3, 1.5
 
 
 def pair_columns(board: Board, tasks: Sequence[Task], ids: Mapping[Row, int]) -> tuple[dict[str, PairColumn], str | None]:
@@ -109,8 +108,9 @@ def best_models(
 ) -> dict[str, list[int]]:
     """By column the model with the best value, and all that are not significantly worse.
 
-    All others are compared with the best one by the column's test, with Holm's correction over these comparisons. A model
-    without a test, such as one imported from rounded scores, counts only if its value is as good.
+    All others are compared with the best one by the column's test, with Holm's correction over these comparisons. Where one of
+    a lower value has no test, such as one imported from rounded scores, the column is left out: not to be marked would read as
+    significantly worse. A model alone is no best.
     """
     from babyeval.stats.multiple import adjust
 
@@ -120,16 +120,16 @@ def best_models(
         many = Many(board.store)
         for column in task.headlines:
             values = {number: sign * cell.value for number, cell in scores[column.key].items() if cell.value is not None}
-            if not values or task.id in board.mixed or (task.family == "acquisition" and len(values) > MOST):
+            if len(values) < 2 or task.id in board.mixed or (task.family == "acquisition" and len(values) > MOST):
                 continue
             top = max(values, key=lambda number: values[number])
             others = [number for number in values if number != top]
             worse = _worse(board, many, task, column.key, top, others, ids, scores[column.key], pairs)
             adjusted = adjust([worse[number] for number in others], "holm")
-            level = {
-                n for n, p in zip(others, adjusted, strict=True) if (p is None and values[n] == values[top]) or (p or 0) >= LEVEL
-            }
-            best[column.key] = sorted({top, *level})
+            known = {n: 1.0 if values[n] == values[top] else p for n, p in zip(others, adjusted, strict=True)}
+            level = [n for n, p in known.items() if p is not None and p >= LEVEL]
+            if None not in known.values():
+                best[column.key] = sorted([top, *level])
     return best
 
 
@@ -157,7 +157,8 @@ def _worse(
     else:
         records = {ids[row]: result for row, result in board.records[task.id].items()}
         for number in others:
-            found[number] = _tested(many, task, column, records[top], records[number], cells[top], cells[number])
+            of = (records[top], records[number]), (cells[top], cells[number])
+            found[number] = _obvious(task, *of, len(others)) or _tested(many, task, column, *of[0])
     return {number: 1.0 if p is not None and d is not None and sign * d < 0 else p for number, (p, d) in found.items()}
 
 
@@ -168,12 +169,12 @@ def _over_strata(cells: Mapping[int, ScoreCell], top: int, others: Sequence[int]
 
     own = cells[top].strata
     count = len(own.value) if own is not None else 0
-    if count < 2 or not others:
+    if count < 2 or not others or cells[top].rounded:
         return dict.fromkeys(others)
     means = np.full((1 + len(others), count), np.nan)
     for row, number in enumerate((top, *others)):
         found = cells[number].strata
-        if found is not None:
+        if found is not None and not cells[number].rounded:
             means[row] = found.value
     difference = sign * (means[0] - means[1:])
     spread = np.std(difference, axis=1, ddof=1)
@@ -185,15 +186,30 @@ def _over_strata(cells: Mapping[int, ScoreCell], top: int, others: Sequence[int]
     return {number: float(one) if there else None for number, one, there in zip(others, p, usable, strict=True)}
 
 
-def _tested(
-    many: Many, task: Task, column: str, a: TaskResult, b: TaskResult, one: ScoreCell, other: ScoreCell
-) -> tuple[float | None, float | None]:
-    """p and difference of the best and another; that of a model which is far behind is not worth reading its items."""
-    if task.family != "reading" and None not in (one.se, other.se, one.value, other.value):
-        assert one.value is not None and other.value is not None and one.se is not None and other.se is not None  # noqa: PT018
-        gap = abs(one.value - other.value)
-        if gap > (_OBVIOUS_FITS if task.family == "fit" else _OBVIOUS) * math.hypot(one.se, other.se) > 0:
-            return 0.0, one.value - other.value
+def _obvious(
+    task: Task, records: tuple[TaskResult, TaskResult], cells: tuple[ScoreCell, ScoreCell], others: int
+) -> tuple[float, float] | None:
+    """p and difference of a model that is so far behind the best that its items need not be read; None where it is not.
+
+    Fits have few seeds, and reading is tested in another unit: those are always tested.
+    """
+    from scipy.stats import t
+
+    (one, other), family = cells, task.family
+    if family in ("fit", "reading") or any(record.items is None for record in records):
+        return None
+    if one.value is None or other.value is None or one.se is None or other.se is None:
+        return None
+    error = _LARGER * math.hypot(one.se, other.se)
+    freedom = min(one.clusters, other.clusters) - 1
+    if error == 0 or freedom < 1:
+        return None
+    p = float(2 * t.sf(abs(one.value - other.value) / error, freedom))
+    return (p, one.value - other.value) if p * others < _OBVIOUS else None
+
+
+def _tested(many: Many, task: Task, column: str, a: TaskResult, b: TaskResult) -> tuple[float | None, float | None]:
+    """p and difference of the best and another."""
     try:
         measured = _compared(many, task, a, b).get(column)
     except UsageError:

@@ -41,6 +41,7 @@ class Model(_Part):
     Attributes:
         id: What all other parts name it by.
         label: How it is shown; unlike the name, no two rows share it.
+        source: The Hub id, or the last part of a local path: the rest concerns no reader.
         recipe: What its checkpoint says of its training, where the checkpoint lies where it did.
         environment: Versions, device and precision behind its scores.
         official: Official macro averages by protocol and group, where complete.
@@ -145,6 +146,7 @@ class ScoreCell(_Part):
     """A headline of one model.
 
     Attributes:
+        rounded: Imported from a report of rounded scores, without items: nothing is tested against it.
         variants: The same by other metrics of the task.
         official: The same under other protocols.
     """
@@ -162,6 +164,7 @@ class ScoreCell(_Part):
     split: str
     status: str
     note: str | None
+    rounded: bool = False
     fit: Fits | None = None
     strata: Strata | None = None
     variants: dict[str, Number] = {}
@@ -190,7 +193,7 @@ class PairColumn(_Part):
 
 
 class Macro(_Part):
-    """An official average; null while anything is missing."""
+    """A mean over the official list of tasks; null while anything is missing."""
 
     value: Number
     missing: list[str]
@@ -229,7 +232,7 @@ class DamagedRecord(_Part):
 
 
 class SeedPoint(_Part):
-    """The headline of one training seed."""
+    """The headline of one model of a condition."""
 
     model: int
     seed: int | None
@@ -237,10 +240,16 @@ class SeedPoint(_Part):
 
 
 class ConditionCell(_Part):
-    """A condition on one column: mean and standard deviation over training seeds."""
+    """A condition on one column: mean and standard deviation over replications, which are what effects compare.
+
+    Attributes:
+        units: Replications: training seeds, or the checkpoints that several models go on from.
+        points: Every model.
+    """
 
     mean: Number
     sd: Number
+    units: int
     points: list[SeedPoint]
 
 
@@ -249,7 +258,8 @@ class Effect(_Part):
 
     Attributes:
         contrast: Name of the planned contrast; null for plain pairs, which are another family.
-        smallest_p: The least p that exchanging so few seeds could give: where it is above 5%, there is no verdict.
+        smallest_p: The least p that exchanging so few seeds could give.
+        verdict: Whether p may be read as a verdict: not where it is above 5% at best, nor with too few seeds in any condition.
         arms: Replications of both sides.
     """
 
@@ -264,6 +274,7 @@ class Effect(_Part):
     p_adjusted: Number
     p_permutation: Number
     smallest_p: Number
+    verdict: bool
     test: str
     unit: str
     clusters: int
@@ -321,9 +332,10 @@ class Payload(_Part):
         made: When the page was built, UTC.
         scores: By column and model id.
         pairs: By column; empty with a ``pairs_note`` where there are too many models.
-        best: By column the best model and all that are not significantly worse.
+        best: By column the best model and all that are not significantly worse; absent where some could not be tested.
         mixed: Columns that were not measured alike, with the reason: no best, no mean.
-        macro: Official averages by group and model id.
+        mixed_official: The same of other protocols' numbers, by column and protocol.
+        macro: Means over the official lists by group and model id.
         curves: Learning curves by column.
     """
 
@@ -342,6 +354,7 @@ class Payload(_Part):
     pairs_note: str | None
     best: dict[str, list[int]]
     mixed: dict[str, str]
+    mixed_official: dict[str, dict[str, str]]
     macro: dict[str, dict[int, Macro]]
     curves: dict[str, list[Line]]
     figures: dict[str, Figure]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from babyeval.card import SPLITS
+from babyeval.comparison.alike import ALIKE, settings_that_differ
 from babyeval.comparison.pairs import own_headlines
+from babyeval.comparison.select import Choice, Side
 from babyeval.errors import MissingError, UsageError
 from babyeval.models.naming import counted
 from babyeval.models.revisions import by_words, equal_weights
@@ -18,6 +20,7 @@ from babyeval.store import RESULT_FILE, ResultStore
 _CORRECTED = "-corrected"
 _FIRST = ("main", "final")  # the revision that stands for a model which has several
 _NAMED = 3  # of many models so many are named in a warning
+_DIGEST = 12  # letters of a digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Board:
         official: By task, row and protocol the same model's records under the other protocols.
         series: Records of the shown tasks and splits of all revisions, for learning curves.
         mixed: Tasks whose records were not measured alike, with the reason.
+        mixed_official: The same of the other protocols' records, by task and protocol.
         damaged: Records that cannot be read.
         notes: What a reader of the page must know.
     """
@@ -70,6 +74,7 @@ class Board:
     official: Mapping[str, Mapping[Row, Mapping[str, TaskResult]]]
     series: Sequence[TaskResult]
     mixed: Mapping[str, str]
+    mixed_official: Mapping[str, Mapping[str, str]]
     damaged: tuple[Damaged, ...]
     notes: tuple[str, ...]
 
@@ -92,8 +97,8 @@ def read_board(folder: Path, *, protocol: str | None = None, split: str | None =
 
     Args:
         folder: The results folder.
-        protocol: By default ``robust`` where all models have it, else the only one that all share, else ``robust``.
-        split: By default, task by task, the largest that all models have, else the one that most have; never a limited one.
+        protocol: By default ``robust``, unless another is the only one that all models share; models without it are not shown.
+        split: By default, task by task, the one that most models have, of equals the largest; never a limited one.
 
     Raises:
         MissingError: There is no such folder, or nothing in it that could be shown.
@@ -117,7 +122,7 @@ def read_board(folder: Path, *, protocol: str | None = None, split: str | None =
     records = {name: _shown(tasks[name], chosen) for name, chosen in splits.items()}
     mixed = {name: reason for name, shown in records.items() if (reason := _differ(shown.items()))}
     notes += [f"{name}: {reason}: their scores cannot be compared, and no best is marked." for name, reason in mixed.items()]
-    notes += _other_differences(records)
+    notes += _other_differences(protocol, records)
     others = sorted({result.protocol for result in usable} - {protocol})
     official: dict[str, dict[Row, dict[str, TaskResult]]] = {name: {row: {} for row in shown} for name, shown in records.items()}
     for other in others:
@@ -125,10 +130,18 @@ def read_board(folder: Path, *, protocol: str | None = None, split: str | None =
             for row, there in task.by_row.items():
                 if row in official.get(name, {}) and (taken := _taken(there, splits[name])) is not None:
                     official[name][row][other] = taken
+    mixed_official = {name: _differ_by_protocol(by_row) for name, by_row in official.items()}
+    notes += [
+        f"{name} under {other}: {reason}: these scores cannot be compared, and enter no mean."
+        for name, reasons in mixed_official.items()
+        for other, reason in reasons.items()
+    ]
     models = {row: _model_of(row, records) for row in rows if any(row in shown for shown in records.values())}
     notes += _absent([row.label for row in rows if row not in models], "of the splits that are shown")
     series = [r for r in usable if r.protocol == protocol and splits.get(r.task.name) == r.split and not r.checkpoints]
-    return Board(store, protocol, splits, models, records, official, series, mixed, tuple(damaged), tuple(notes))
+    return Board(
+        store, protocol, splits, models, records, official, series, mixed, mixed_official, tuple(damaged), tuple(notes)
+    )  # fmt: skip
 
 
 def _read(store: ResultStore) -> tuple[list[TaskResult], list[Damaged]]:
@@ -294,32 +307,20 @@ def _model_of(row: Row, records: Mapping[str, Mapping[Row, TaskResult]]) -> Mode
     return min(mine, key=lambda result: bool(result.checkpoints)).model
 
 
-def _task_version(result: TaskResult) -> str | None:
-    return f"version {result.task.version}"
-
-
-def _data_digest(result: TaskResult) -> str | None:
-    return result.data.digest[:12] if result.data is not None else None  # a report of rounded scores does not know its data
-
-
-def _protocol_version(result: TaskResult) -> str | None:
-    return f"version {result.provenance.protocol_version}" if result.provenance is not None else None
-
-
-_ALIKE: dict[str, Callable[[TaskResult], str | None]] = {
-    "different versions of the task": _task_version,
-    "different data": _data_digest,
-    "different versions of the protocol": _protocol_version,
-}
-
-
 def _differ(shown: Iterable[tuple[Row, TaskResult]]) -> str | None:
     """What is not alike in records that stand in one column."""
     done = [(row, result) for row, result in shown if result.status == "done"]
-    for what, of in _ALIKE.items():
-        if told := _told(what, [(row.label, of(result)) for row, result in done]):
+    for what, of in ALIKE.items():
+        if told := _told(what, [(row.label, (of(result) or "")[:_DIGEST] or None) for row, result in done]):
             return told
     return None
+
+
+def _differ_by_protocol(by_row: Mapping[Row, Mapping[str, TaskResult]]) -> dict[str, str]:
+    """What is not alike in one task's records under the other protocols."""
+    protocols = sorted({protocol for there in by_row.values() for protocol in there})
+    found = {name: _differ((row, there[name]) for row, there in by_row.items() if name in there) for name in protocols}
+    return {name: reason for name, reason in found.items() if reason}
 
 
 def _told(what: str, values: Iterable[tuple[str, str | None]]) -> str | None:
@@ -334,13 +335,19 @@ def _told(what: str, values: Iterable[tuple[str, str | None]]) -> str | None:
 
 def alike(a: TaskResult, b: TaskResult) -> bool:
     """Whether two records of a task were measured alike, as far as they say."""
-    values = [(of(a), of(b)) for of in _ALIKE.values()]
+    values = [(of(a), of(b)) for of in ALIKE.values()]
     return all(None in pair or pair[0] == pair[1] for pair in values)
 
 
-def _other_differences(records: Mapping[str, Mapping[Row, TaskResult]]) -> list[str]:
+def _other_differences(protocol: str, records: Mapping[str, Mapping[Row, TaskResult]]) -> list[str]:
     """Differences that leave scores comparable, but that a reader should know."""
-    notes = []
+    notes: list[str | None] = []
+    sides = {row: Side(row.label, row.name, row.revision) for shown in records.values() for row in shown}
+    notes.append(_told("Scored in different ways", ((row.label, row.backend) for row in sides)))
+    done = {
+        name: {sides[row]: result for row, result in shown.items() if result.status == "done"} for name, shown in records.items()
+    }
+    notes += [line.removesuffix(".") for line in settings_that_differ(Choice(protocol, done, ()), _few)]
     versions = {
         row.label: result.provenance.babyeval
         for shown in records.values()

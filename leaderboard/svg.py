@@ -11,7 +11,6 @@ _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _DOCTYPE = re.compile(r"<!DOCTYPE[^>]*>")
 _FONT = re.compile(r"^(?:(bold|italic|oblique)\s+)?([\d.]+)px\s+(.*)$")
 _BLACK = {"#000000", "black", "#262626"}  # seaborn's text
-_LIGHT = {"#ffffff", "white"}
 
 
 def inlined(text: str, key: str, title: str) -> str:

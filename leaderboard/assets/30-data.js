@@ -39,6 +39,7 @@ BE.column = (payload, group, task, headline) => {
   const unit = BE.unit(task.unit);
   const largest = Math.max(0, ...cells.map((cell) => cell.value).filter(BE.isNumber).map(Math.abs));
   const chance = BE.isNumber(task.chance) ? task.chance : null;
+  const valued = cells.filter((cell) => BE.isNumber(cell.value)).length;
   return {
     key: headline.key, title: headline.title, group, task, headline, scores, chance,
     higher: task.higher_is_better, unit,
@@ -49,7 +50,10 @@ BE.column = (payload, group, task, headline) => {
     best: new Set((payload.best[headline.key] || []).map(String)),
     mixed: payload.mixed[headline.key] || null,
     // None of several models is told from the best.
-    even: cells.filter((cell) => BE.isNumber(cell.value)).length === (payload.best[headline.key] || []).length && cells.length > 1,
+    even: valued === (payload.best[headline.key] || []).length && cells.length > 1,
+    // Where some could not be tested, none is marked: to be left out would read as significantly worse.
+    untested: valued > 1 && !payload.best[headline.key] && !payload.mixed[headline.key],
+    mixedOfficial: payload.mixed_official[headline.key] || {},
   };
 };
 
@@ -61,9 +65,12 @@ BE.value = (column, model, protocol) => {
   return BE.isNumber(value) ? value : null;
 };
 
+// Why the column's numbers cannot be compared, under the page's protocol or another.
+BE.unlike = (column, protocol) => (protocol ? column.mixedOfficial[protocol] || null : column.mixed);
+
 // Mean rank over the columns that all these models have: any other mean would favour who lacks the hard ones.
 BE.averageRanks = (columns, models, protocol) => {
-  const shared = columns.filter((column) => !column.mixed && models.every((model) => BE.value(column, model, protocol) !== null));
+  const shared = columns.filter((column) => !BE.unlike(column, protocol) && models.every((model) => BE.value(column, model, protocol) !== null));
   const sums = models.map(() => 0);
   for (const column of shared) {
     const values = models.map((model) => BE.value(column, model, protocol));
@@ -92,7 +99,7 @@ BE.pair = (column, a, b) => {
   const none = { ...values, difference: null, low: null, high: null, p: null, mde: null, clusters: null, test: null };
   if (!left || !right) return { ...none, note: `no score of ${left ? "B" : right ? "A" : "either"}` };
   if (column.mixed) return { ...none, note: `not compared: ${column.mixed}` };
-  if (column.task.test === "subsets") return { ...values, ...BE.subsetPair(column, left, right) };
+  if (column.task.test === "subsets") return { ...values, ...BE.subsetPair(column, a, b) };
   const shipped = BE.payload.pairs[column.key];
   const [first, second] = a.id < b.id ? [a, b] : [b, a];
   const key = `${first.id}-${second.id}`;
@@ -114,14 +121,22 @@ BE.subsetDifferences = (column, left, right) => {
   return rows;
 };
 
-BE.subsetPair = (column, left, right) => {
+// No test where babyeval compare makes none: without items, whose means may be rounded, and without some of the subsets.
+BE.subsetPair = (column, a, b) => {
+  const [left, right] = [BE.cell(column, a), BE.cell(column, b)];
   const rows = BE.subsetDifferences(column, left, right);
-  const found = BE.stats.subsetTest(rows.map((row) => row.difference), left.level || 0.95);
-  if (rows.length && rows.length < column.task.strata.length) {
-    found.note = [found.note, `${rows.length} of ${column.task.strata.length} subsets in common`].filter(Boolean).join("; ");
+  const [all, rounded] = [column.task.strata.length, [[a, left], [b, right]].filter(([, cell]) => cell.rounded)];
+  const caveats = left.note === right.note ? [left.note] : [[a, left], [b, right]].map(([model, cell]) => cell.note && `${model.label}: ${cell.note}`);
+  const refused = rounded.length ? `no test: ${rounded.map(([model]) => model.label).join(" and ")} imported from rounded scores, without items`
+    : rows.length < all ? `no test: ${rows.length} of ${all} subsets in common` : null;
+  const note = (...notes) => notes.filter(Boolean).join("; ") || null;
+  if (refused) {
+    const numbers = BE.isNumber(left.value) && BE.isNumber(right.value);
+    return { difference: numbers ? left.value - right.value : null, low: null, high: null, p: null, mde: null, clusters: null, test: null, note: note(refused, ...caveats) };
   }
+  const found = BE.stats.subsetTest(rows.map((row) => row.difference), left.level || 0.95);
   return {
-    ...found, ...BE.wins(rows, column.higher), n: rows.reduce((sum, row) => sum + row.n, 0),
+    ...found, note: note(found.note, ...caveats), ...BE.wins(rows, column.higher), n: rows.reduce((sum, row) => sum + row.n, 0),
     test: "t over subset means", unit: "subsets", claim: "these two checkpoints, on subsets like these",
   };
 };

@@ -59,15 +59,16 @@ BE.warnings = () => {
 BE.legend = () =>
   BE.h("div", { class: "legend" },
     BE.h("p", null, BE.h("span", { class: "sample best" }, "\u25CF 61.2"), " the best of a column and all that are not significantly worse ",
-      "(5%, Holm over the comparisons with the best); without colour where none is told from the best. ",
+      "(5%, Holm over the comparisons with the best); without colour where none is told from the best, and no mark where some could not be tested. ",
       "Bars start at chance (dotted; at zero where there is no chance level); the line through their end is the 95% interval of the number on its own. ",
       "Whether two models differ is not seen from overlapping intervals: ", BE.link("#/compare", "compare two"), "."),
     BE.h("p", null, "The average rank is taken over those columns that all models shown have. ",
-      "Official means are those of the BabyLM pipelines: only where complete, and mixing units as they do."));
+      "Official means are those of the BabyLM pipelines: only where complete and of one split, and mixing units as they do; ",
+      "under another protocol they are means over the same lists of tasks, and not official."));
 
 BE.otherFigures = () =>
   Object.keys(BE.payload.figures)
-    .filter((name) => !/^(zscores|effects|reading|curve)/.test(name))
+    .filter((name) => !/^(zscores$|effects$|curve:)/.test(name) && !BE.payload.tasks.some((task) => task.id === name))
     .map((name) => BE.figure(name));
 
 function filters() {
@@ -114,7 +115,7 @@ function sortBy(key) {
 function firstDirection(key) {
   const column = BE.columnByKey.get(key);
   if (column) return column.higher ? -1 : 1;
-  return key.startsWith("macro:") || key === "parameters" || key === "words" ? -1 : 1;
+  return key.startsWith("macro:") ? -1 : 1;
 }
 
 function matches(model) {

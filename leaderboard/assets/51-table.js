@@ -26,7 +26,7 @@ BE.overviewTable = (columns, sortBy) => {
         head("rank", { rowspan: 2, class: "rank" }, sortButton("rank", "Avg. rank")),
         groups.map(groupHead)),
       BE.h("tr", { role: "row" }, groups.map((group) => group.items.map((item, i) => head(item.key, { "data-group": group.key, class: i ? null : "first" },
-        item.column ? BE.columnHead(item.column, sortButton) : sortButton(item.key, "Official mean", "mean of the group's official list of tasks")))))),
+        item.column ? BE.columnHead(item.column, sortButton) : sortButton(item.key, BE.h("span", { class: "meanname" }), "mean over the group's official list of tasks")))))),
     body);
   const setTracks = (hiddenGroups) => {
     const items = groups.filter((group) => !hiddenGroups.has(group.key)).flatMap((group) => group.items);
@@ -39,6 +39,8 @@ BE.overviewTable = (columns, sortBy) => {
   return {
     node,
     fill(protocol) {
+      const official = (protocol || BE.payload.protocol).startsWith("babylm-");
+      node.querySelectorAll(".meanname").forEach((name) => (name.textContent = official ? "Official mean" : "Mean over the official list"));
       rows = new Map(BE.models.map((model) => [model.id, BE.overviewRow(model, groups, protocol)]));
     },
     arrange(models, ranks, sort, direction) {
@@ -88,6 +90,7 @@ BE.columnHead = (column, sortButton) => [
     column.mixed ? BE.h("strong", { class: "warn" }, " \u26a0 not alike") : null,
     column.higher ? null : " \u00b7 lower is better"),
   column.even && !column.mixed ? BE.h("span", { class: "sub" }, "no clear best") : null,
+  column.untested ? BE.h("span", { class: "sub", title: "Not every model could be tested against the best: compare two, or see the command" }, "best not tested") : null,
 ];
 
 const METRICS = { accuracy: "accuracy", f1: "F1", spearman: "Spearman\u2019s \u03c1", spearman_rho: "Spearman\u2019s \u03c1",
@@ -124,7 +127,11 @@ BE.scoreCell = (column, model, protocol) => {
     const why = protocol ? `no number under ${protocol}` : cell.note || cell.status;
     return BE.h("td", { class: "none", title: why }, BE.data(null, protocol ? "\u2013" : "n/a"), BE.hidden(why));
   }
-  if (protocol) return BE.h("td", { class: "plain" }, BE.data(value, BE.fixed(value, column.digits)));
+  if (protocol) {
+    const unlike = BE.unlike(column, protocol);
+    return BE.h("td", { class: "plain", title: unlike && `not measured alike: ${unlike}` }, BE.data(value, BE.fixed(value, column.digits)),
+      unlike ? BE.h("span", { class: "warn" }, " \u26a0", BE.hidden("not measured alike")) : null);
+  }
   const best = !column.mixed && column.best.has(String(model.id));
   return BE.h("td", { class: best ? BE.bestClass(column) : null, title: BE.cellTitle(column, cell) },
     best ? [BE.h("span", { class: "dot", "aria-hidden": "true" }, "\u25CF"), BE.hidden("among the best: ")] : null,

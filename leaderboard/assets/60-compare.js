@@ -46,7 +46,7 @@ BE.comparison = (a, b) => {
       BE.h("strong", { class: "lost" }, `B in ${count("lost")}`), `; ${count("open")} are not told apart (5%, Holm over the ${tests} of this page).`),
     BE.scroller("Differences by task", compareTable(a, b, rows, tests), "wide"),
     BE.h("p", { class: "note" }, "MDE: the least true difference that this test finds with 80% power at the unadjusted 5% level. ",
-      "W\u2013L\u2013T: subsets in which A wins, loses, ties. Intervals are 95% each, not adjusted."),
+      "W\u2013L\u2013T: subsets in which A wins, loses, ties; items, where a task has one subset. Intervals are 95% each, not adjusted."),
     BE.paper(a, b, rows, tests),
     BE.subsets(a, b, rows),
   ];

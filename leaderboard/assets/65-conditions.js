@@ -59,7 +59,7 @@ BE.effects = ({ effects, correction }) => {
   const pairs = [...new Set(effects.map((effect) => JSON.stringify([effect.contrast, effect.a, effect.b])))].map((text) => JSON.parse(text));
   return BE.h("section", null, BE.h("h2", null, "Effects"),
     BE.h("p", { class: "note" }, `What was replicated is training, by its seeds or the checkpoints it goes on from. p-values are adjusted: ${correction}. `,
-      "Where seeds are so few that exchanging them could not give p < 0.05, there is no verdict: a small p would rest on normality alone."),
+      "With fewer than four in any condition, or so few that exchanging them could not give p < 0.05, there is no verdict: a small p would rest on normality alone."),
     pairs.map(([contrast, a, b], i) => {
       const rows = effects.filter((effect) => effect.contrast === contrast && effect.a === a && effect.b === b);
       return BE.h("details", { open: i < 3 }, BE.h("summary", null, contrast ? [BE.h("strong", null, "Planned: ", BE.name(contrast)), " \u00b7 "] : null, BE.name(a), " minus ", BE.name(b)),
@@ -83,8 +83,8 @@ BE.effectTable = (rows) => {
       const scale = largest[unit.name] || 1;
       const higher = (BE.columnByKey.get(row.column) || { higher: true }).higher;
       const small = BE.isNumber(row.p_adjusted) && row.p_adjusted < SMALL;
-      const few = row.unit === "seeds" && BE.isNumber(row.smallest_p) && row.smallest_p > SMALL;
-      const verdict = few || !BE.isNumber(row.p_adjusted) ? "none" : !small ? "open" : row.difference > 0 === higher ? "won" : "lost";
+      const few = BE.isNumber(row.p_adjusted) && !row.verdict;
+      const verdict = !row.verdict ? "none" : !small ? "open" : row.difference > 0 === higher ? "won" : "lost";
       return BE.h("tr", null, BE.h("th", { scope: "row" }, titleOf(row.column)),
         BE.h("td", { class: "num" }, BE.data(row.difference, BE.signed(row.difference, unit.fine))),
         BE.h("td", { class: "plot" }, BE.difference([-scale, scale], row, verdict), BE.h("span", { class: "ci" }, BE.range(row.low, row.high, unit.fine))),
@@ -98,7 +98,8 @@ BE.effectTable = (rows) => {
 BE.seedPoints = ({ values, names }) => {
   const keys = Object.keys(values).filter((key) => BE.columnByKey.has(key));
   return BE.h("section", null, BE.h("h2", null, "Seeds"),
-    BE.h("p", { class: "note" }, "Each point is one training seed, the tick their mean."),
+    BE.h("p", { class: "note" }, "Each point is a model. The tick is their mean, and means and standard deviations are those of effects: over training seeds, ",
+      "or over the checkpoints that several models go on from, averaged within each."),
     BE.h("div", { class: "multiples" }, keys.map((key) => {
       const column = BE.columnByKey.get(key);
       const cells = names.map((name) => values[key][name]);
@@ -111,7 +112,7 @@ BE.seedPoints = ({ values, names }) => {
         BE.h("tbody", null, names.map((name, i) => BE.h("tr", null, BE.h("th", { scope: "row" }, BE.name(name)),
           BE.h("td", { class: "plot" }, cells[i] ? BE.strip(domain, cells[i].points.map((point) => point.value), cells[i].mean, i % BE.SERIES) : null),
           BE.h("td", { class: "num" }, cells[i] ? [BE.data(cells[i].mean, BE.fixed(cells[i].mean, column.digits)),
-            BE.h("span", { class: "sub" }, BE.isNumber(cells[i].sd) ? `SD ${BE.fixed(cells[i].sd, column.digits)}` : "one seed")] : "\u2013")))));
+            BE.h("span", { class: "sub" }, BE.isNumber(cells[i].sd) ? `SD ${BE.fixed(cells[i].sd, column.digits)}` : cells[i].units ? "one replication" : null)] : "\u2013")))));
     })),
     BE.payload.figures.effects ? BE.h("details", null, BE.h("summary", null, "The same as one figure"), BE.figure("effects")) : null);
 };

@@ -29,8 +29,8 @@ BE.views.task = (query, id) => {
     columns[0].mixed ? BE.h("p", { class: "notice" }, `Not measured alike: ${columns[0].mixed}.`) : null,
     BE.protocolList(task),
     columns.map((column) => BE.taskScores(column, columns.length > 1)),
-    columns.map((column) => [BE.figure(`reading:${column.key}`), BE.curves(column)]),
-    task.family === "reading" ? BE.figure("reading") : null,
+    columns.map((column) => BE.curves(column)),
+    task.family === "reading" ? BE.figure(task.id) : null,
     task.strata.length ? BE.strataChart(columns[0]) : null);
   return { title: task.title, node };
 };

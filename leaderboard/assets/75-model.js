@@ -78,5 +78,5 @@ BE.nested = (title, object) => {
 BE.timing = (timing) => {
   if (!timing || !Object.keys(timing).length) return null;
   return BE.h("section", null, BE.h("h2", null, "Timing"), BE.facts(Object.entries(timing).map(([key, value]) =>
-    [key.replace(/_/g, " "), key === "seconds" ? BE.seconds(value) : BE.isNumber(value) ? BE.count(value) : value === null ? null : String(value)])));
+    [key.replace(/_?seconds$/, "").replace(/_/g, " ") || "scoring", key.endsWith("seconds") ? BE.seconds(value) : BE.isNumber(value) ? BE.count(value) : value === null ? null : String(value)])));
 };

@@ -63,7 +63,7 @@ def make_payload(models: int = 8, tasks: int | None = None, seed: int = 1) -> di
         _gaps(scores, models)
     payload = {
         "schema_version": 1, "babyeval": "0.1.0", "made": "2026-11-22T01:40:00+00:00", "title": "class-it-140m", "protocol": "robust",
-        "split": "full", "notes": [], "models": rows, "tasks": cards, "scores": scores, "pairs": {}, "pairs_note": None, "mixed": {},
+        "split": "full", "notes": [], "models": rows, "tasks": cards, "scores": scores, "pairs": {}, "pairs_note": None, "mixed": {}, "mixed_official": {},
         "groups": [{"key": "zero-shot", "title": "Zero-shot"}, {"key": "reading", "title": "Reading"}, {"key": "finetune", "title": "Fine-tuning"}],
         "best": {key: _best(cells) for key, cells in scores.items()}, "macro": {"zero-shot": _macro(scores, rows)},
         "curves": {}, "figures": {"zscores": {"title": "z-scores of the conditions", "svg": _SVG}}, "damaged": [], "conditions": None,
@@ -200,9 +200,10 @@ def _conditions(rows: list[dict[str, Any]], scores: dict[str, dict[str, Any]], r
             values[key][name] = {
                 "mean": sum(p["value"] for p in points) / len(points) if points else None,
                 "sd": 1.0,
+                "units": len(points),
                 "points": points,
             }
-    effect = {"difference": 2.5, "low": -1.0, "high": 6.0, "p": 0.21, "p_adjusted": 0.6, "p_permutation": 0.33, "smallest_p": 0.33,
+    effect = {"difference": 2.5, "low": -1.0, "high": 6.0, "p": 0.21, "p_adjusted": 0.6, "p_permutation": 0.33, "smallest_p": 0.33, "verdict": False,
               "test": "Welch t over seeds", "unit": "seeds", "clusters": 4, "arms": [2, 2], "claim": "training in these ways with other seeds", "mde": 9.0, "note": "with 2 against 2 seeds no permutation gives p < 0.33"}  # fmt: skip
     effects = [
         {"contrast": None, "a": a, "b": b, "column": key, **effect}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 
 import numpy as np
 import pytest
@@ -13,10 +12,12 @@ from babyeval.leaderboard.build import make_payload
 from babyeval.leaderboard.payload import PAIR_FIELDS, embedded
 from babyeval.leaderboard.read import read_board
 from boards import BLIMP, HOSTILE, a_model, bare, credits, fit, ranking, whole, write
-from scipy.stats import ttest_1samp, ttest_ind, zscore
+from scipy.stats import t as student
+from scipy.stats import ttest_1samp
 
 from babyeval.comparison.compare import compare
 from babyeval.protocols import PROTOCOLS
+from babyeval.records import DataInfo, ImportedFrom
 from babyeval.registry import get_task
 from babyeval.store import ResultStore
 
@@ -144,10 +145,12 @@ def test_best_of_shipped_columns_follows_their_tests(payload):
     assert len(expected) < 4
 
 
-def test_models_without_a_test_are_best_only_if_their_value_is(tmp_path):
-    write(tmp_path, *(bare("wug_adj", a_model(name), value) for name, value in (("a", 0.5), ("b", 0.5), ("c", 0.4))))
+def test_where_a_lower_one_has_no_test_none_is_best(tmp_path):
+    values = {"wug_adj": (0.5, 0.5, 0.4), "wug_past": (0.5, 0.5, 0.5)}
+    for task, given in values.items():
+        write(tmp_path, *(bare(task, a_model(name), value) for name, value in zip("abc", given, strict=True)))
     payload = payload_of(tmp_path)
-    assert payload.best == {"wug_adj": [0, 1]}
+    assert payload.best == {"wug_past": [0, 1, 2]}  # whose values are equal
     row = dict(zip(PAIR_FIELDS, payload.pairs["wug_adj"].rows["0-2"], strict=True))
     assert (round(row["difference"], 9), row["p"]) == (0.1, None)
     assert "names no table" in payload.pairs["wug_adj"].notes["0-2"]["note"]
@@ -162,26 +165,55 @@ def test_above_the_limit_no_pairs_but_the_command_and_the_same_best(folder, payl
     assert many.best == payload.best
 
 
+@pytest.mark.parametrize(("clusters", "others", "spared"), [(3, 1, False), (200, 199, True), (30, 199, True), (5, 199, False)])
+def test_a_test_is_spared_only_where_few_clusters_leave_no_doubt(tmp_path, clusters, others, spared):
+    """Eight standard errors of a difference are p = .015 at two degrees of freedom, and not 0."""
+    write(tmp_path, *(ranking("comps", a_model(name), {"a": [1.0, 0.0]}) for name in "ab"))
+    records = tuple(ResultStore(tmp_path).results())
+    base = payload_of(tmp_path).scores["comps"][0]
+    cells = tuple(base.model_copy(update={"value": v, "se": 1.0, "clusters": clusters}) for v in (80.0, 80.0 - 12 * 2**0.5))
+    task = payload_of(tmp_path).tasks[0]
+    found = pairs_module._obvious(task, records, cells, others)
+    p = 2 * student.sf(12 / 1.5, clusters - 1)
+    assert (found is not None) == spared == (p * others < 1e-3)
+    if found:
+        assert found == (pytest.approx(p), pytest.approx(12 * 2**0.5))
+    assert pairs_module._obvious(task.model_copy(update={"family": "fit"}), records, cells, 1) is None
+
+
+def test_rounded_subsets_of_an_official_report_carry_no_test(tmp_path):
+    rng = np.random.default_rng(2)
+    for name, share in (("a", 0.9), ("b", 0.7), ("report", 0.5)):
+        record, table = ranking("blimp", a_model(name), credits(rng, share, BLIMP, items=30))
+        if name == "report":
+            file = ImportedFrom(file="/home/someone/best_temperature_report.txt", sha256="e" * 64, format="report")
+            record, table = record.model_copy(update={"imported": file, "items": None}), None
+        write(tmp_path, (record, table))
+    payload = payload_of(tmp_path)
+    assert [payload.scores["blimp"][number].rounded for number in range(3)] == [False, False, True]
+    assert payload.best == {}
+    assert payload.models[2].imported == "best_temperature_report.txt"
+    assert compare(tmp_path, "a", "report").rows[0].p is None
+
+
 def test_undefined_is_null_with_a_reason(tmp_path):
     write(tmp_path, bare("wug_adj", a_model("a"), None), bare("wug_adj", a_model("b"), 0.2))
     payload = payload_of(tmp_path)
     assert payload.scores["wug_adj"][0].value is None
     assert payload.scores["wug_adj"][0].note == "it is undefined"
-    assert payload.best == {"wug_adj": [1]}
+    assert payload.best == {}  # one value alone is no best
 
 
 def test_one_model_is_a_page_too(tmp_path):
     write(tmp_path, *whole(a_model("only"), 1, 0.7))
     payload = payload_of(tmp_path)
     assert len(payload.models) == 1
-    assert all(best == [0] for best in payload.best.values())
+    assert payload.best == {}
     assert all(column.rows == {} for column in payload.pairs.values())
     assert payload.conditions is None
 
 
 def test_what_was_not_measured_alike_has_no_best_and_no_average(tmp_path):
-    from babyeval.records import DataInfo
-
     for name, other in (("a", "d"), ("b", "e")):
         for place, task in enumerate(FINETUNE):
             given = {"data": DataInfo(split="full", digest=other * 64, files=())} if task == "rte" else {}
@@ -208,6 +240,61 @@ def test_official_averages_where_complete(tmp_path):
     assert payload.scores["rte"][0].official == {"babylm-2025": 62.0}
 
 
+def test_other_protocols_numbers_that_are_not_alike_enter_no_average(tmp_path):
+    for name in ("a", "b"):
+        for place, task in enumerate(FINETUNE):
+            old = {"data": DataInfo(split="full", digest="e" * 64, files=())} if (name, task) == ("b", "rte") else {}
+            write(tmp_path, bare(task, a_model(name), 50.0 + place))
+            write(tmp_path, bare(task, a_model(name), 60.0 + place, protocol="babylm-2025", **old))
+    payload = payload_of(tmp_path)
+    assert payload.mixed == {}
+    assert list(payload.mixed_official) == ["rte"]
+    assert "different data" in payload.mixed_official["rte"]["babylm-2025"]
+    assert [model.official for model in payload.models] == [None, None]
+    assert any(note.startswith("rte under babylm-2025: different data") for note in payload.notes)
+
+
+def test_no_average_over_several_splits(tmp_path):
+    for place, task in enumerate(FINETUNE):
+        write(tmp_path, bare(task, a_model("a"), 50.0 + place, split="fast" if task == "mnli" else "full"))
+    (cell,) = payload_of(tmp_path).macro["finetune"].values()
+    whole = get_task("mnli").card.fast_falls_back and "fast" not in get_task("mnli").card.data
+    assert (cell.value is None) != whole
+    zero = PROTOCOLS["robust"].macro["zero-shot"]
+    write(tmp_path / "zero", *(bare(task, a_model("a"), 0.5, split="full" if task == "ewok" else "fast") for task in zero))
+    (cell,) = payload_of(tmp_path / "zero").macro["zero-shot"].values()
+    assert cell.value is None
+    assert "ewok is of full" in cell.missing[0]
+
+
+def test_folders_of_checkpoints_are_not_on_the_page(tmp_path):
+    recipe = {
+        "recipe": {"corpus": "/home/someone/texts/train", "epochs": 3, "nested": {"at": ["C:\\texts\\b"]}},
+        "condition": "x",
+        "seed": 1,
+    }
+    (tmp_path / "models" / "m").mkdir(parents=True)
+    (tmp_path / "models" / "m" / "babyeval.json").write_text(json.dumps(recipe))
+    about = {"source": str(tmp_path / "models" / "m"), "condition": "x", "train_seed": 1}
+    write(tmp_path / "results", bare("ewok", a_model("a", **about), 50.0), bare("ewok", a_model("b", source="org/b"), 50.0))
+    payload = payload_of(tmp_path / "results")
+    assert [model.source for model in payload.models] == ["m", "org/b"]
+    assert payload.models[0].recipe == {"corpus": "train", "epochs": 3, "nested": {"at": ["b"]}}
+    assert str(tmp_path) not in embedded(payload)
+
+
+def test_plain_and_corrected_records_are_one_curve(tmp_path):
+    for words in (10, 100):
+        for backend, value in (("mlm", 50.0), ("mlm-corrected", 99.0)):
+            write(
+                tmp_path,
+                bare("blimp", a_model("a", revision=f"chck_{words}", words_seen=words), value + words / 100, backend=backend),
+            )
+    (line,) = payload_of(tmp_path).curves["blimp"]
+    assert line.line == "a"
+    assert [(point.words, point.value) for point in line.points] == [(10, 50.1), (100, 51.0)]
+
+
 def test_learning_curves(tmp_path):
     for words in (100, 10, 1000):
         write(tmp_path, bare("blimp", a_model("a", revision=f"chck_{words}", words_seen=words), 40 + words / 100))
@@ -216,78 +303,6 @@ def test_learning_curves(tmp_path):
     (line,) = payload.curves["blimp"]
     assert [(point.words, point.value) for point in line.points] == [(10, 40.1), (100, 41.0), (1000, 50.0), (5000, 70.0)]
     assert [point.model for point in line.points] == [None, None, None, 0]
-
-
-SEEDS = {"x": [(0, 0.70), (1, 0.72), (2, 0.69)], "y": [(0, 0.80), (1, 0.83), (2, 0.81)], "z": [(0, 0.75), (1, 0.76), (2, 0.77)]}
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Three conditions of three seeds."""
-    root, rng = tmp_path_factory.mktemp("trained"), np.random.default_rng(7)
-    for name, seeds in SEEDS.items():
-        for seed, share in seeds:
-            model = a_model(f"{name}-{seed}", condition=name, train_seed=seed)
-            write(root, ranking("blimp", model, credits(rng, share, BLIMP, items=50)), bare("wug_adj", model, share))
-    write(root, bare("wug_adj", a_model("unknown"), 0.1), bare("wug_adj", a_model("x-copy", condition="x", train_seed=0), 0.7))
-    return root
-
-
-def test_effects_of_conditions_are_welch_over_seeds(trained):
-    found = payload_of(trained).conditions
-    assert found.names == ["x", "y", "z"]
-    assert "x-copy is left out: x-0 has the same condition and training seed." in found.notes
-    values = {name: [point.value for point in cell.points] for name, cell in found.values["wug_adj"].items()}
-    assert values == {name: [share for _, share in seeds] for name, seeds in SEEDS.items()}
-    effects = {(one.a, one.b, one.column): one for one in found.effects}
-    assert len(effects) == 6
-    for (a, b, column), one in effects.items():
-        values = [[point.value for point in found.values[column][name].points] for name in (a, b)]
-        expected = ttest_ind(*values, equal_var=False)
-        assert one.difference == pytest.approx(np.mean(values[0]) - np.mean(values[1]))
-        assert one.p == pytest.approx(expected.pvalue)
-        assert [one.low, one.high] == pytest.approx(list(expected.confidence_interval()))
-        assert (one.unit, one.clusters) == ("seeds", 6)
-    adjusted = holm([one.p for one in found.effects])
-    assert [one.p_adjusted for one in found.effects] == pytest.approx(adjusted)
-
-
-def test_planned_contrasts_and_pairs_are_the_families_of_compare(tmp_path):
-    rng = np.random.default_rng(11)
-    for name, middle in (("pretrained", 0.4), ("it_merged", 0.5), ("it_switch_wiki", 0.6), ("it_wiki_switch", 0.55)):
-        for seed in range(3):
-            model = a_model(f"{name}-{seed}", condition=name, train_seed=seed)
-            write(tmp_path, bare("wug_adj", model, middle + rng.normal(0, 0.02)))
-    effects = payload_of(tmp_path).conditions.effects
-    rows = compare(tmp_path, by="condition").rows
-    assert {one.contrast for one in effects} >= {None, "order"}
-    shown = {(one.contrast, one.a, one.b): one for one in effects}
-    assert len(shown) == len(effects) == len(rows)
-    for row in rows:
-        one = shown[row.contrast, row.a, row.b]
-        found = (one.difference, one.low, one.high, one.p, one.p_adjusted, one.smallest_p, one.mde)
-        expected = (row.difference, row.ci_low, row.ci_high, row.p, row.p_adjusted, row.smallest_p, row.mde)
-        assert found == pytest.approx(expected)
-        assert (one.test, one.unit, one.arms, one.claim) == (row.test, row.unit, (row.seeds_a, row.seeds_b), row.claim)
-
-
-def test_z_scores_of_conditions(trained):
-    found = payload_of(trained).conditions
-    for column in ("blimp", "wug_adj"):
-        cells = found.values[column]
-        expected = zscore([cells[name].mean for name in found.names], ddof=1)
-        assert [found.z.values[column][name] for name in found.names] == pytest.approx(expected)
-    assert found.z.bound == pytest.approx(2 / math.sqrt(3))
-    median = np.median([found.z.values[column]["x"] for column in ("blimp", "wug_adj")])
-    assert found.z.summary["all"]["x"].median == pytest.approx(median)
-
-
-def test_one_seed_carries_no_test(tmp_path):
-    for name, value in (("x", 60.0), ("y", 70.0)):
-        write(tmp_path, bare("blimp", a_model(name, condition=name, train_seed=0), value))
-    (effect,) = payload_of(tmp_path).conditions.effects
-    assert (effect.difference, effect.p, effect.low) == (-10.0, None, None)
-    assert "one seed" in effect.note
 
 
 def test_the_embedded_json_holds_nothing_that_html_knows(payload):

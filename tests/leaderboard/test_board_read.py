@@ -146,12 +146,15 @@ def test_failures_are_shown_where_there_is_nothing_better(tmp_path):
 DIFFERENT = {
     "different data": {"data": DataInfo(split="full", digest="e" * 64, files=())},
     "different versions of the protocol": {"provenance": provenance(protocol_version=2)},
+    "different versions of scoring": {"provenance": provenance(scoring_version=2)},
+    "different code of the task": {"provenance": provenance(task_code="c" * 64)},
 }
 
 
 @pytest.mark.parametrize("what", DIFFERENT)
 def test_what_was_not_measured_alike_is_told(tmp_path, what):
-    write(tmp_path, bare("blimp", a_model("a"), 60.0), bare("blimp", a_model("b"), 61.0, **DIFFERENT[what]))
+    first = {"provenance": provenance(task_code="a" * 64)} if "code" in what else {}
+    write(tmp_path, bare("blimp", a_model("a"), 60.0, **first), bare("blimp", a_model("b"), 61.0, **DIFFERENT[what]))
     write(tmp_path, bare("ewok", a_model("a"), 60.0), bare("ewok", a_model("b"), 61.0))
     board = read_board(tmp_path)
     assert list(board.mixed) == ["blimp"]
@@ -173,6 +176,15 @@ def test_versions_of_babyeval_and_copies_of_a_model_are_told_of(tmp_path):
     notes = read_board(tmp_path).notes
     assert "a, copy have the same weights." in notes
     assert any("different versions of babyeval (0.1.0: a, copy; 0.0.1: b)" in note for note in notes)
+
+
+def test_ways_and_settings_of_scoring_are_told(tmp_path):
+    write(tmp_path, bare("blimp", a_model("a"), 60.0), bare("blimp", a_model("b"), 61.0, backend="mlm"))
+    write(tmp_path, bare("blimp", a_model("c"), 61.0, provenance=provenance(dtype="bfloat16")))
+    board = read_board(tmp_path)
+    assert board.mixed == {}
+    assert "Scored in different ways (causal: a, c; mlm: b)." in board.notes
+    assert "Scored with different settings, precision: float32 (a); bfloat16 (c)." in board.notes
 
 
 def test_a_single_checkpoints_surprisal_is_no_score_of_age_of_acquisition(tmp_path):

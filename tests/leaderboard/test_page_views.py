@@ -60,6 +60,21 @@ def test_a_pair_without_a_test_says_why(visit, tmp_path):
     assert rows["ewok"]["cells"][3] is not None
 
 
+def test_subset_pairs_refuse_what_compare_refuses_and_tell_caveats(visit, tmp_path):
+    payload = make_payload()
+    payload["scores"]["blimp"]["4"] |= {"rounded": True}
+    payload["scores"]["ewok"]["0"]["strata"]["value"][0] = None
+    payload["scores"]["ewok"]["0"]["note"] = "the data departs from the published set"
+    page = visit(write_page(payload, tmp_path / "page.html") + "#/compare?a=0&b=4")
+    rows = {row["key"]: row for row in page.evaluate(ROWS)}
+    label = payload["models"][0]["label"]
+    assert f"{label}: the data departs from the published set" in rows["ewok"]["text"]
+    for key, reason in (("blimp", "imported from rounded scores"), ("ewok", "subsets in common")):
+        assert rows[key]["cells"][3] is None
+        assert reason in rows[key]["text"]
+        assert rows[key]["cells"][2] == pytest.approx(payload["scores"][key]["0"]["value"] - payload["scores"][key]["4"]["value"])
+
+
 def test_sentences_name_test_unit_correction_and_power(visit, site):
     page = visit(site + "#/compare?a=0&b=1")
     sentences = page.locator(".sentences li").all_inner_texts()
@@ -127,7 +142,10 @@ def test_effects_name_the_planned_contrast_and_give_no_verdict_on_few_seeds(visi
     payload = make_payload()
     effect = payload["conditions"]["effects"][0]
     told = {"contrast": "curriculum", "a": "the mean of x and y", "b": "z", "p": 0.001, "p_adjusted": 0.01}
-    payload["conditions"]["effects"] = [effect | told, effect | told | {"smallest_p": 0.01, "arms": [5, 5], "column": "ewok"}]
+    payload["conditions"]["effects"] = [
+        effect | told,
+        effect | told | {"smallest_p": 0.01, "verdict": True, "arms": [5, 5], "column": "ewok"},
+    ]
     page = visit(write_page(payload, tmp_path / "page.html") + "#/conditions")
     details = page.locator("details", has_text="Planned: curriculum")
     assert "the mean of x and y minus z" in details.locator("summary").inner_text()
