@@ -16,6 +16,11 @@ from babyeval.registry import get_task
 
 _NAMED = re.compile(r"`([\w-]+)`")
 _NOTES = "babyeval.json"
+# Of our trainers' recipes: these hold paths, and never an id on the Hub.
+_PATHS = frozenset({"base", "chat_template", "corpus", "data_dir", "file", "parent", "zero_config"})
+_LOCAL = re.compile(r"(\.\S*)?[/\\]|~|[A-Za-z]:[/\\]")  # how a path begins that is no id
+_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_WORD = re.compile(r"[^\s\"'`=,;|()\[\]{}<>]+")
 _LARGEST = 1_000_000  # bytes of a checkpoint's notes that are read
 
 
@@ -63,28 +68,67 @@ def recipe_of(model: ModelInfo) -> dict[str, Any] | None:
         about = (content.get("condition"), content.get("seed")) if isinstance(content, dict) else None
         recipe = content.get("recipe") if about == (model.condition, model.train_seed) else None
         if isinstance(recipe, dict):
-            return {str(key): _shareable(value) for key, value in recipe.items()}
+            shared: dict[str, Any] = _shareable(recipe)
+            return shared
     return None
 
 
-def without_folder(source: str) -> str:
-    """The last part of a local path, whose folders are nobody's business; a Hub id as it is.
+def source_of(model: ModelInfo) -> str:
+    """A Hub id, which has a commit, as it is; of a local path the last part: its folders are nobody's business."""
+    return model.source if model.commit is not None else name_of(model.source)
+
+
+def name_of(path: str) -> str:
+    """The last part of a path.
 
     Example:
-        >>> without_folder("/home/someone/models/tiny-llama"), without_folder("org/tiny-llama")
-        ('tiny-llama', 'org/tiny-llama')
+        >>> name_of("runs/tiny-llama"), name_of("C:\\\\texts\\\\b")
+        ('tiny-llama', 'b')
     """
-    windows = PureWindowsPath(source)
-    local = source.startswith((".", "~")) or len(windows.parts) > 2 or bool(windows.drive or windows.root)
-    return (windows.name or source) if local else source
+    return PureWindowsPath(path).name or path
 
 
-def _shareable(value: Any) -> Any:
-    """A recipe's value without the folders of local paths in it."""
+def without_folders(text: str) -> str:
+    """A text without the folders of local paths in it.
+
+    What has one slash alone may be an id on the Hub, and stays.
+
+    Example:
+        >>> without_folders("--corpus /home/someone/texts --model org/tiny-llama"), without_folders("../texts/b")
+        ('--corpus texts --model org/tiny-llama', 'b')
+    """
+    if _LOCAL.match(text):
+        return name_of(text)  # whole: its folders may have spaces
+    return _WORD.sub(lambda word: name_of(word[0]) if _is_path(word[0]) else word[0], text)
+
+
+def without_root(text: str, root: Path) -> str:
+    """A message without the folder of the results, below which paths are.
+
+    Example:
+        >>> without_root("not there (/home/someone/results/a/main)", Path("/home/someone/results"))
+        'not there (a/main)'
+    """
+    for folder in dict.fromkeys((str(root.resolve()), str(root))):
+        text = re.sub(rf"(?<![\w./\\-]){re.escape(folder)}(?:[/\\]|(?![\w.-]))", "", text) if folder != "." else text
+    return text
+
+
+def _is_path(word: str) -> bool:
+    return not _URL.match(word) and (_LOCAL.match(word) is not None or len(PureWindowsPath(word).parts) > 2)
+
+
+def _shareable(value: Any, key: str = "") -> Any:
+    """A recipe's value without the folders of local paths in it, which dictionaries may have as keys too."""
     if isinstance(value, dict):
-        return {str(key): _shareable(part) for key, part in value.items()}
+        shared: dict[str, Any] = {}
+        for name, part in value.items():
+            told = without_folders(str(name))
+            alike = sum(without_folders(str(other)) == told for other in list(value)[: len(shared)])
+            shared[f"{told} ({alike + 1})" if alike else told] = _shareable(part, str(name))
+        return shared
     if isinstance(value, list):
-        return [_shareable(part) for part in value]
-    if isinstance(value, str) and (PureWindowsPath(value).is_absolute() or value.startswith(("/", "~"))):
-        return without_folder(value)
+        return [_shareable(part, key) for part in value]
+    if isinstance(value, str):
+        return name_of(value) if key in _PATHS else without_folders(value)
     return value

@@ -9,11 +9,12 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from babyeval.comparison.pairs import ENOUGH_SUBSETS, own_headlines
+from babyeval.protocols import PROTOCOLS
 from babyeval.records import ModelInfo, Score, TaskResult
 from babyeval.run.groups import group_headlines
 
 from . import payload as page
-from .about import how_scored, recipe_of, without_folder
+from .about import how_scored, name_of, recipe_of, source_of, without_root
 from .conditions import make_conditions
 from .curves import curves_of, lines_of
 from .pairs import best_models, pair_columns
@@ -34,7 +35,8 @@ def make_payload(board: Board, title: str) -> page.Payload:
     scores = {column.key: _cells(board, task, column, ids) for task in tasks for column in task.headlines}
     mixed = {column.key: board.mixed[task.id] for task in tasks for column in task.headlines if task.id in board.mixed}
     pairs, pairs_note = pair_columns(board, tasks, ids)
-    curves = {key: lines_of(curve, ids) for key, curve in curves_of(board).items()}
+    macro, notes = _macro(board, ids), list(board.notes)
+    curves = {key: lines_of(curve, ids) for key, curve in curves_of(board, notes).items()}
     groups = dict.fromkeys(task.group for task in tasks)
     return page.Payload(
         babyeval=version("babyeval"),
@@ -42,9 +44,9 @@ def make_payload(board: Board, title: str) -> page.Payload:
         title=title,
         protocol=board.protocol,
         split=board.split,
-        notes=list(board.notes),
+        notes=notes,
         groups=[page.Group(key=key, title=_GROUPS.get(key, key)) for key in groups],
-        models=[_model(board, row, number) for row, number in ids.items()],
+        models=[_model(board, row, number, macro) for row, number in ids.items()],
         tasks=tasks,
         scores=scores,
         pairs=pairs,
@@ -57,7 +59,7 @@ def make_payload(board: Board, title: str) -> page.Payload:
             for column in task.headlines
             if board.mixed_official.get(task.id)
         },
-        macro=_macro(board, ids),
+        macro=macro,
         curves=curves,
         figures={},
         damaged=[page.DamagedRecord(path=one.path, reason=one.reason) for one in board.damaged],
@@ -126,7 +128,7 @@ def _cells(board: Board, task: page.Task, column: page.Headline, ids: Mapping[Ro
             official = board.official[task.id].get(row, {})
             cells[ids[row]] = _cell(result, score, task, official)
         elif result.status == "failed":
-            cells[ids[row]] = _failed(result)
+            cells[ids[row]] = _failed(result, board)
     return dict(sorted(cells.items()))
 
 
@@ -152,10 +154,11 @@ def _cell(result: TaskResult, score: Score, task: page.Task, official: Mapping[s
     )  # fmt: skip
 
 
-def _failed(result: TaskResult) -> page.ScoreCell:
+def _failed(result: TaskResult, board: Board) -> page.ScoreCell:
     return page.ScoreCell(
         value=None, low=None, high=None, level=0.95, se=None, method="none", n=0, clusters=0, chance=None,
-        backend=result.backend, split=result.split, status=result.status, note=result.error,
+        backend=result.backend, split=result.split, status=result.status,
+        note=result.error and without_root(result.error, board.store.root),
     )  # fmt: skip
 
 
@@ -190,33 +193,35 @@ def _fits(result: TaskResult) -> page.Fits | None:
     )
 
 
-def _model(board: Board, row: Row, number: int) -> page.Model:
+def _model(board: Board, row: Row, number: int, macro: Mapping[str, Mapping[int, page.Macro]]) -> page.Model:
     model = board.models[row]
     mine = [shown[row] for shown in board.records.values() if row in shown]
-    official = {
-        protocol: {
-            found.group: found.value
-            for found in group_headlines(("all",), other)
-            if found.value is not None
-            and (found.model, found.revision) == (row.name, row.revision)
-            and not _unlike(found.tasks, other, [name for name, told in board.mixed_official.items() if protocol in told])
-        }
-        for protocol in sorted({name for shown in board.official.values() for name in shown.get(row, {})})
-        for other in [_official_of(board, row, protocol)]
-    }
+    own = {group: cells[number].value for group, cells in macro.items() if number in cells}
+    official = {protocol: _official_means(board, row, protocol) for protocol in PROTOCOLS if protocol.startswith(page.OFFICIAL)}
+    if board.protocol in official:
+        official[board.protocol] = {group: value for group, value in own.items() if value is not None}
     return page.Model(
         id=number, name=row.name, revision=row.revision, label=row.label, kind=model.kind, backend=row.backend,
         parameters=model.parameters, condition=model.condition, train_seed=model.train_seed, words_seen=model.words_seen,
-        digest=model.digest, weights=model.weights, parent_digest=model.parent_digest, source=without_folder(model.source),
+        digest=model.digest, weights=model.weights, parent_digest=model.parent_digest, source=source_of(model),
         recipe=recipe_of(model), environment=_environment(mine), timing=_timing(mine),
         official={name: groups for name, groups in official.items() if groups} or None,
-        imported=next((without_folder(result.imported.file) for result in mine if result.imported is not None), None),
+        imported=next((name_of(result.imported.file) for result in mine if result.imported is not None), None),
         notes=_remarks(model, mine),
     )  # fmt: skip
 
 
-def _official_of(board: Board, row: Row, protocol: str) -> list[TaskResult]:
-    return [shown[row][protocol] for shown in board.official.values() if protocol in shown.get(row, {})]
+def _official_means(board: Board, row: Row, protocol: str) -> dict[str, float]:
+    """A model's means over the official lists under a protocol that is not the page's, by group, where complete and alike."""
+    results = [shown[row][protocol] for shown in board.official.values() if protocol in shown.get(row, {})]
+    mixed = [name for name, told in board.mixed_official.items() if protocol in told]
+    return {
+        found.group: found.value
+        for found in group_headlines(("all",), results)
+        if found.value is not None
+        and (found.model, found.revision) == (row.name, row.revision)
+        and not _unlike(found.tasks, results, mixed)
+    }
 
 
 def _environment(results: Sequence[TaskResult]) -> dict[str, Any]:

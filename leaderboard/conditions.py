@@ -1,4 +1,4 @@
-"""Training conditions on the page: seeds as points, effects with seeds as the unit, z-scores for display."""
+"""Training conditions on the page: models as points, effects over what was replicated, z-scores for display."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Trained(NamedTuple):
     """The conditions of a page, in the form in which `babyeval.comparison` takes them.
 
     Attributes:
-        rows: By condition its models, one per training seed of each parent.
+        rows: By condition its models, each as it was scored first if that was in several ways.
         sides: The same as sides of a comparison.
         choice: Their records.
         untested: Conditions whose models are no replications that `babyeval compare` would take.
@@ -52,8 +52,7 @@ class Trained(NamedTuple):
 
 def trained(board: Board) -> Trained | None:
     """The conditions that models were trained in; None where there are not two."""
-    notes: list[str] = []
-    rows = _rows_of(board, notes)
+    rows = _rows_of(board)
     if len(rows) < 2:
         return None
     sides = {name: [_side(board, row) for row in mine] for name, mine in rows.items()}
@@ -64,7 +63,10 @@ def trained(board: Board) -> Trained | None:
         if task not in board.mixed
     }
     choice = Choice(board.protocol, {task: found for task, found in records.items() if found}, ())
-    return Trained(rows, sides, choice, _untested(choice, sides, notes), notes)
+    notes = [f"Not compared, since not measured alike: {', '.join(board.mixed)}."] if board.mixed else []
+    refused = _refused(board, rows, choice, sides)
+    notes += [f"No test of {listed(names)}: {reason}." for reason, names in refused.items()]
+    return Trained(rows, sides, choice, {name for names in refused.values() for name in names}, notes)
 
 
 def make_conditions(board: Board, tasks: Sequence[Task], ids: Mapping[Row, int]) -> Conditions | None:
@@ -89,64 +91,55 @@ def make_conditions(board: Board, tasks: Sequence[Task], ids: Mapping[Row, int])
     z = found.z_scores()
     return Conditions(
         names=list(found.rows),
-        seeds={name: [ids[row] for row in mine] for name, mine in found.rows.items()},
+        models={name: [ids[row] for row in mine] for name, mine in found.rows.items()},
         values=values,
         effects=effects,
         correction=correction,
         z=_z_table(z) if z is not None else None,
-        notes=[*found.notes, *_remarks(z)],
+        notes=[*found.notes, *_remarks(found, z)],
     )
 
 
-def _remarks(z: ZScores | None) -> list[str]:
+def _remarks(found: Trained, z: ZScores | None) -> list[str]:
     """What is to be known of the z-scores, but for columns that are left out, which their table tells."""
+    if not found.choice.records:
+        return ["No task has scores of these conditions that could be compared: there are no z-scores."]
     if z is None:
         return ["No task tells the conditions apart: there are no z-scores."]
     return [remark for remark in z.remarks if not remark.startswith("Left out:")]
 
 
-def _rows_of(board: Board, notes: list[str]) -> dict[str, list[Row]]:
-    """The models of each condition, one per training seed: copies of a model are no replications (D36)."""
-    found: dict[str, list[Row]] = {}
-    taken: dict[tuple[str, str | None, int], Row] = {}  # seeds of tuning may recur from parent to parent
+def _rows_of(board: Board) -> dict[str, list[Row]]:
+    """The models of each condition, each in the first of the ways in which it was scored."""
+    found: dict[str, dict[str, Row]] = {}
 
     def place(row: Row) -> tuple[str, int, str]:
         model = board.models[row]
         return model.condition or "", model.train_seed or 0, row.label
 
     for row in sorted(board.models, key=place):
-        model = board.models[row]
-        if model.condition is None:
-            continue
-        if model.train_seed is not None:
-            first = taken.setdefault((model.condition, model.parent_digest, model.train_seed), row)
-            if first is not row:
-                notes.append(f"{row.label} is left out: {first.label} has the same condition and training seed.")
-                continue
-        found.setdefault(model.condition, []).append(row)
-    return found
+        condition = board.models[row].condition
+        if condition is not None:
+            found.setdefault(condition, {}).setdefault(row.name, row)
+    return {condition: list(mine.values()) for condition, mine in found.items()}
 
 
-def _untested(choice: Choice, conditions: Mapping[str, Sequence[Side]], notes: list[str]) -> set[str]:
-    """Conditions that `babyeval compare` refuses to test, each with its reason in the notes."""
-    refused: set[str] = set()
+def _refused(
+    board: Board, rows: Mapping[str, Sequence[Row]], choice: Choice, sides: Mapping[str, Sequence[Side]]
+) -> dict[str, list[str]]:
+    """Conditions that `babyeval compare` refuses to test, by the reason; of several reasons the first."""
+    refused: dict[str, list[str]] = {}
 
-    def check(*names: str) -> None:
-        try:
-            require_replications(choice, {name: conditions[name] for name in names})
-        except UsageError as error:
-            notes.append(f"No test of {listed(names)}: {error.what.removesuffix('.')} ({error.where}).")
-            refused.update(names)
+    def check(names: Sequence[str], reason: str | None) -> None:
+        if reason is not None:
+            refused.setdefault(reason, []).extend(names)
 
-    for name, sides in conditions.items():
-        unknown = [side.label for side in sides if side.seed is None]
-        if unknown and len(sides) > 1:
-            refused.add(name)
-            notes.append(f"No test of {name}: the training seed of {listed(unknown)} is not known, and may repeat another.")
-        else:
-            check(name)
-    for pair in combinations([name for name in conditions if name not in refused], 2):
-        check(*pair)
+    for name, mine in rows.items():
+        several = _unclear(board, name, mine) or _refusal(lambda: require_replications(choice, {name: sides[name]}))  # noqa: B023
+        check([name], several)
+    clear = [name for name in rows if not any(name in names for names in refused.values())]
+    for pair in combinations(clear, 2):
+        check(pair, _refusal(lambda: require_replications(choice, {name: sides[name] for name in pair})))  # noqa: B023
     return refused
 
 

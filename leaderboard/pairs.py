@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from babyeval.comparison.alike import ways_that_differ
 from babyeval.comparison.many import Many
+from babyeval.comparison.pairs import headline_values, together
+from babyeval.comparison.select import near_chance
 from babyeval.errors import UsageError
 
+from .about import without_root
 from .payload import PAIR_FIELDS, PairColumn, shortened
-from .read import alike
 
 if TYPE_CHECKING:
     from babyeval.comparison.report import Measured
     from babyeval.records import TaskResult
 
-    from .payload import ScoreCell, Task
+    from .payload import Number, ScoreCell, Task
     from .read import Board, Row
 
 MOST = 50  # models of which all pairs are shipped: more are 1,225 for each column
@@ -33,6 +37,8 @@ _OBVIOUS, _LARGER = 1e-3, 1.5
 def pair_columns(board: Board, tasks: Sequence[Task], ids: Mapping[Row, int]) -> tuple[dict[str, PairColumn], str | None]:
     """All pairs of every column that the browser cannot test itself, as `babyeval compare` gives them.
 
+    What was not measured alike has no pairs.
+
     Returns:
         By column the pairs, and why there are none where there are too many models.
     """
@@ -43,46 +49,49 @@ def pair_columns(board: Board, tasks: Sequence[Task], ids: Mapping[Row, int]) ->
         )
     columns: dict[str, PairColumn] = {}
     for task in tasks:
-        if task.test == "shipped":
+        if task.test == "shipped" and task.id not in board.mixed:
             columns |= _pairs_of_task(board, task, ids)
     return columns, None
 
 
 def _pairs_of_task(board: Board, task: Task, ids: Mapping[Row, int]) -> dict[str, PairColumn]:
-    done = sorted(
-        ((ids[row], result) for row, result in board.records[task.id].items() if result.status == "done"),
-        key=lambda pair: pair[0],
-    )
+    records = {ids[row]: (row, result) for row, result in board.records[task.id].items() if result.status == "done"}
+    done = sorted(records)
     if task.family == "acquisition" and len(done) > MOST_ACQUISITION:
         return {}
     many = Many(board.store)
     found: dict[str, dict[str, Measured]] = {column.key: {} for column in task.headlines}
+    values: dict[str, dict[str, tuple[Number, Number]]] = {column.key: {} for column in task.headlines}
     failed: dict[str, str] = {}
-    for (a, one), (b, other) in combinations(done, 2):
-        if not alike(one, other):
-            failed[f"{a}-{b}"] = "the two were not measured alike"
-            continue
+    for a, b in combinations(done, 2):
+        (row_a, one), (row_b, other) = records[a], records[b]
+        pair, names = f"{a}-{b}", (row_a.label, row_b.label)
         try:
             for column, measured in _compared(many, task, one, other).items():
-                found[column][f"{a}-{b}"] = measured
+                about = (measured.note, measured.found.note, ways_that_differ(names, ([one], [other])))
+                note = together(*about, near_chance([one, other], measured.subset))
+                found[column][pair] = replace(measured, note=note and without_root(note, board.store.root))
+                if task.family == "acquisition" and measured.values != headline_values(one, other):
+                    values[column][pair] = shortened(measured.values[0]), shortened(measured.values[1])
         except UsageError as error:
-            failed[f"{a}-{b}"] = error.what
-    return {key: _column(pairs, failed, task) for key, pairs in found.items()}
+            failed[pair] = without_root(error.what, board.store.root)
+    return {key: _column(pairs, values[key], failed, task) for key, pairs in found.items()}
 
 
-def _column(pairs: Mapping[str, Measured], failed: Mapping[str, str], task: Task) -> PairColumn:
+def _column(
+    pairs: Mapping[str, Measured], values: Mapping[str, tuple[Number, Number]], failed: Mapping[str, str], task: Task
+) -> PairColumn:
     abouts = {pair: (one.found.test, one.found.unit, one.claim) for pair, one in pairs.items()}
     usual = Counter(abouts.values()).most_common(1)
     test, unit, claim = usual[0][0] if usual else ("none", "items", "")
     notes: dict[str, dict[str, str]] = {pair: {"note": reason} for pair, reason in failed.items()}
     for pair, one in pairs.items():
-        note = "; ".join(filter(None, (one.note, one.found.note)))
         own = {} if abouts[pair] == (test, unit, claim) else dict(zip(("test", "unit", "claim"), abouts[pair], strict=True))
-        if note or own:
-            notes[pair] = {**own, **({"note": note} if note else {})}
+        if one.note or own:
+            notes[pair] = {**own, **({"note": one.note} if one.note else {})}
     rows = {pair: _numbers(one) for pair, one in pairs.items()} | {pair: [None] * len(PAIR_FIELDS) for pair in failed}
     of_value = next((one.unit_of_value for one in pairs.values()), task.unit)
-    return PairColumn(test=test, unit=unit, claim=claim, unit_of_value=of_value, rows=rows, notes=notes)
+    return PairColumn(test=test, unit=unit, claim=claim, unit_of_value=of_value, rows=rows, notes=notes, values=dict(values))
 
 
 def _numbers(measured: Measured) -> list[float | int | None]:
@@ -191,12 +200,13 @@ def _obvious(
 ) -> tuple[float, float] | None:
     """p and difference of a model that is so far behind the best that its items need not be read; None where it is not.
 
-    Fits have few seeds, and reading is tested in another unit: those are always tested.
+    Fits have few seeds, reading is tested in another unit, and a headline of age of acquisition is of the model's own words, not
+    of those that both have: these are always tested.
     """
     from scipy.stats import t
 
     (one, other), family = cells, task.family
-    if family in ("fit", "reading") or any(record.items is None for record in records):
+    if family not in ("ranking", "rating") or any(record.items is None for record in records):
         return None
     if one.value is None or other.value is None or one.se is None or other.se is None:
         return None

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 SCHEMA_VERSION = 1
 Number = float | None
+OFFICIAL = "babylm-"  # how the names of official protocols begin
 
 
 def shortened(value: float | None, digits: int = 10) -> float | None:
@@ -44,7 +45,7 @@ class Model(_Part):
         source: The Hub id, or the last part of a local path: the rest concerns no reader.
         recipe: What its checkpoint says of its training, where the checkpoint lies where it did.
         environment: Versions, device and precision behind its scores.
-        official: Official macro averages by protocol and group, where complete.
+        official: Macro averages under official protocols, the page's own among them, by protocol and group, where complete.
         imported: The official file that its scores came from.
     """
 
@@ -181,6 +182,8 @@ class PairColumn(_Part):
         fields: What the numbers of a row are; 1,225 pairs of each column leave no room for names.
         rows: By ``a-b`` the numbers.
         notes: By ``a-b`` the note, and test, unit and claim where they are not those of the column.
+        values: By ``a-b`` the values that were compared, where they are not the headlines: of age of acquisition, where each
+            headline is of a model's own words, those over the words that both have.
     """
 
     test: str
@@ -190,6 +193,7 @@ class PairColumn(_Part):
     fields: tuple[str, ...] = PAIR_FIELDS
     rows: dict[str, list[float | int | None]]
     notes: dict[str, dict[str, str]]
+    values: dict[str, tuple[Number, Number]] = {}
 
 
 class Macro(_Part):
@@ -232,7 +236,7 @@ class DamagedRecord(_Part):
 
 
 class SeedPoint(_Part):
-    """The headline of one model of a condition."""
+    """The headline of one model of a condition, and its training seed."""
 
     model: int
     seed: int | None
@@ -254,7 +258,7 @@ class ConditionCell(_Part):
 
 
 class Effect(_Part):
-    """Condition a minus condition b on one column; training seeds are what was replicated.
+    """Condition a minus condition b on one column; training seeds, or the checkpoints that they go on from, are the unit.
 
     Attributes:
         contrast: Name of the planned contrast; null for plain pairs, which are another family.
@@ -314,10 +318,15 @@ class ZTable(_Part):
 
 
 class Conditions(_Part):
-    """Training conditions, each with its seeds."""
+    """Training conditions.
+
+    Attributes:
+        models: By condition the ids of its models.
+        correction: How p-values were adjusted, or that there are none.
+    """
 
     names: list[str]
-    seeds: dict[str, list[int]]
+    models: dict[str, list[int]]
     values: dict[str, dict[str, ConditionCell]]
     effects: list[Effect]
     correction: str

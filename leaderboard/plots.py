@@ -77,10 +77,10 @@ def _drawings(board: Board, payload: Payload) -> dict[str, tuple[str, Draw]]:
             drawings["zscores"] = "z-scores of the conditions over tasks", lambda path: write_box_plots(z, path)
         if conditions.values:  # empty where the page shows none of their scores
             drawings["effects"] = (
-                "Scores of the conditions, with training seeds as points",
+                "Scores of the conditions, every model a point",
                 lambda path: _effects(conditions, titles, path),
             )
-    for key, curve in curves_of(board).items():
+    for key, curve in curves_of(board, []).items():
         if len({point.line for point in curve.points}) <= MOST_LINES:
             drawings[f"curve:{key}"] = f"{titles.get(key, key)} against words seen", _curve(curve)
     for task in payload.tasks:
@@ -130,7 +130,7 @@ def _panels(figure: Any, count: int) -> list[Any]:
 
 
 def _effects(conditions: Conditions, titles: dict[str, str], path: Path) -> None:
-    """A panel per column: every seed a point, the condition's mean a bar."""
+    """A panel per column: every model a point, the mean over the condition's replications a bar."""
     import seaborn as sns
 
     count, places = len(conditions.values), list(range(len(conditions.names)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +17,13 @@ from babyeval.records import ModelInfo, TaskResult
 from babyeval.run.groups import revisions_of
 from babyeval.store import RESULT_FILE, ResultStore
 
+from .about import without_root
+
 _CORRECTED = "-corrected"
 _FIRST = ("main", "final")  # the revision that stands for a model which has several
 _NAMED = 3  # of many models so many are named in a warning
 _DIGEST = 12  # letters of a digest
+_TRAINED = ("condition", "train_seed", "parent_digest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Board:
         series: Records of the shown tasks and splits of all revisions, for learning curves.
         mixed: Tasks whose records were not measured alike, with the reason.
         mixed_official: The same of the other protocols' records, by task and protocol.
+        readable: All records, of any protocol and split, done or not.
         damaged: Records that cannot be read.
         notes: What a reader of the page must know.
     """
@@ -75,6 +79,7 @@ class Board:
     series: Sequence[TaskResult]
     mixed: Mapping[str, str]
     mixed_official: Mapping[str, Mapping[str, str]]
+    readable: Sequence[TaskResult]
     damaged: tuple[Damaged, ...]
     notes: tuple[str, ...]
 
@@ -121,7 +126,6 @@ def read_board(folder: Path, *, protocol: str | None = None, split: str | None =
     splits = _splits(tasks, split, notes)
     records = {name: _shown(tasks[name], chosen) for name, chosen in splits.items()}
     mixed = {name: reason for name, shown in records.items() if (reason := _differ(shown.items()))}
-    notes += [f"{name}: {reason}: their scores cannot be compared, and no best is marked." for name, reason in mixed.items()]
     notes += _other_differences(protocol, records)
     others = sorted({result.protocol for result in usable} - {protocol})
     official: dict[str, dict[Row, dict[str, TaskResult]]] = {name: {row: {} for row in shown} for name, shown in records.items()}
@@ -136,11 +140,13 @@ def read_board(folder: Path, *, protocol: str | None = None, split: str | None =
         for name, reasons in mixed_official.items()
         for other, reason in reasons.items()
     ]
-    models = {row: _model_of(row, records) for row in rows if any(row in shown for shown in records.values())}
+    shown_rows = [row for row in rows if any(row in shown for shown in records.values())]
+    models = dict(zip(shown_rows, _models_of(shown_rows, records, results), strict=True))
     notes += _absent([row.label for row in rows if row not in models], "of the splits that are shown")
     series = [r for r in usable if r.protocol == protocol and splits.get(r.task.name) == r.split and not r.checkpoints]
     return Board(
-        store, protocol, splits, models, records, official, series, mixed, mixed_official, tuple(damaged), tuple(notes)
+        store, protocol, splits, models, records, official, series, mixed, mixed_official, tuple(results), tuple(damaged),
+        tuple(notes),
     )  # fmt: skip
 
 
@@ -153,7 +159,7 @@ def _read(store: ResultStore) -> tuple[list[TaskResult], list[Damaged]]:
         try:
             results.append(store.read(path))
         except UsageError as error:  # damaged, or of a later version
-            damaged.append(Damaged(path.relative_to(store.root).as_posix(), error.what))
+            damaged.append(Damaged(path.relative_to(store.root).as_posix(), without_root(error.what, store.root)))
     return results, damaged
 
 
@@ -266,31 +272,23 @@ def _taken(splits: Mapping[str, TaskResult], split: str) -> TaskResult | None:
 
 
 def _splits(tasks: Mapping[str, _Chosen], asked: str | None, notes: list[str]) -> dict[str, str]:
-    """The split of each task; the bundled one would be taken for the benchmark beside a benchmark's own data."""
+    """The split of each task; the bundled one, which would be taken for the benchmark, only where there is nothing else."""
+    there = {split for task in tasks.values() for splits in task.by_row.values() for split in splits}
+    offered = (asked,) if asked is not None else tuple(split for split in SPLITS if split != "mini" or there == {"mini"})
     chosen: dict[str, str] = {}
     for name, task in tasks.items():
-        having = {split: [row for row, there in task.by_row.items() if _taken(there, split)] for split in SPLITS}
-        if asked is not None:
-            having = {asked: having.get(asked, [])}
+        having = {split: [row for row, its in task.by_row.items() if _taken(its, split)] for split in offered}
         split = max(having, key=lambda one: len(having[one]))  # the first of equals is the largest split
         if having[split]:
             chosen[name] = split
             lacking = [row.label for row in task.by_row if row not in having[split]]
             notes += [f"{name}: the {split} split is shown, which {_few(lacking)} lack."] if lacking else []
     if not chosen:
-        there = sorted(
-            {split for task in tasks.values() for splits in task.by_row.values() for split in splits}, key=SPLITS.index
-        )
-        raise UsageError(
-            f"No record is of the split '{asked}'.", where=f"there is {', '.join(there)}", hint="Choose one of these."
-        )
-    if set(chosen.values()) != {"mini"}:
-        minis = [name for name, split in chosen.items() if split == "mini"]
-        if minis:
-            notes.append(
-                f"Not shown, since there is only the bundled mini split of {', '.join(minis)} (--split mini shows that)."
-            )
-        chosen = {name: split for name, split in chosen.items() if split != "mini"}
+        known = ", ".join(sorted(there, key=SPLITS.index))
+        raise UsageError(f"No record is of the split '{asked}'.", where=f"there is {known}", hint="Choose one of these.")
+    minis = [name for name, task in tasks.items() if asked is None and task.by_row and name not in chosen]
+    if minis:
+        notes.append(f"Not shown, since there is only the bundled mini split of {', '.join(minis)} (--split mini shows that).")
     return chosen
 
 
@@ -301,10 +299,22 @@ def _shown(task: _Chosen, split: str) -> dict[Row, TaskResult]:
     return {**done, **failed}
 
 
-def _model_of(row: Row, records: Mapping[str, Mapping[Row, TaskResult]]) -> ModelInfo:
-    """The row's model; that of a record over several checkpoints only where there is no other."""
-    mine = [shown[row] for shown in records.values() if row in shown]
-    return min(mine, key=lambda result: bool(result.checkpoints)).model
+def _models_of(
+    rows: Iterable[Row], records: Mapping[str, Mapping[Row, TaskResult]], readable: Iterable[TaskResult]
+) -> Iterator[ModelInfo]:
+    """The model of each row; that of a record over several checkpoints only where there is no other.
+
+    One run may have been told the condition, and another not: as `babyeval compare`, what any record knows of its training.
+    """
+    by_name: dict[str, list[TaskResult]] = {}
+    for result in sorted(readable, key=lambda one: bool(one.checkpoints)):
+        by_name.setdefault(result.model.name, []).append(result)
+    for row in rows:
+        model = min((shown[row] for shown in records.values() if row in shown), key=lambda result: bool(result.checkpoints)).model
+        mine = [model, *(r.model for r in by_name[row.name] if row.revision in (r.model.revision, *revisions_of(r)))]
+        known = {key: next((of for one in mine if (of := getattr(one, key)) is not None), None) for key in _TRAINED}
+        words = next((one.words_seen for one in mine if one.revision == row.revision and one.words_seen is not None), None)
+        yield model.model_copy(update={**known, "words_seen": words})
 
 
 def _differ(shown: Iterable[tuple[Row, TaskResult]]) -> str | None:

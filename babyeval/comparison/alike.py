@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from babyeval.comparison.select import CORRECTED, Choice
 from babyeval.errors import UsageError
@@ -39,6 +39,12 @@ def require_comparable(choice: Choice) -> None:
 def way_of_scoring(result: TaskResult) -> str:
     """The backend; values that are corrected for the word's end have the same headlines as plain ones."""
     return result.backend.removesuffix(CORRECTED)
+
+
+def ways_that_differ(names: tuple[str, str], sides: tuple[Iterable[TaskResult], Iterable[TaskResult]]) -> str | None:
+    """Says so if both sides of a comparison were scored in different ways, which may be what differs."""
+    a, b = (", ".join(dict.fromkeys(map(way_of_scoring, results))) for results in sides)
+    return f"scored in different ways: {names[0]} as {a}, {names[1]} as {b}" if a and b and a != b else None
 
 
 def settings_that_differ(choice: Choice, naming: Callable[[list[str]], str] = ", ".join) -> list[str]:

@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from babyeval.comparison.alike import require_comparable, way_of_scoring
+from babyeval.comparison.alike import require_comparable, ways_that_differ
 from babyeval.comparison.around import choices, gaps, identical, out_of_reach
 from babyeval.comparison.conditions import compare_contrast, compare_pair_of_conditions
 from babyeval.comparison.contrasts import Contrast, planned_contrasts
@@ -300,19 +300,13 @@ def _row(pair: _Pair, records: Mapping[Side, TaskResult], measured: Measured, co
         ci_level=found.level, p=found.p, correction=correction, test=found.test, unit=found.unit, clusters=found.clusters,
         n=found.n, mde=found.mde, p_permutation=found.p_permutation, smallest_p=found.smallest_p, wins=wins, losses=losses,
         ties=ties, claim=measured.claim, protocol=mine[0].protocol, split=_joined(r.split for r in mine),
-        backend=_joined(r.backend for r in mine), note=together(measured.note, found.note, _ways(pair, first, second), near_chance(mine, measured.subset)),
+        backend=_joined(r.backend for r in mine), note=together(measured.note, found.note, ways_that_differ((pair.a, pair.b), (first, second)), near_chance(mine, measured.subset)),
     )  # fmt: skip
 
 
 def _valued(result: TaskResult | None, subset: str) -> bool:
     """Whether a record has this headline with a value."""
     return result is not None and any(s.subset == subset and s.value is not None for s in own_headlines(result))
-
-
-def _ways(pair: _Pair, first: Sequence[TaskResult], second: Sequence[TaskResult]) -> str | None:
-    """Says so if both sides were scored in different ways, which may be what differs."""
-    a, b = (_joined(map(way_of_scoring, part)) for part in (first, second))
-    return f"scored in different ways: {pair.a} as {a}, {pair.b} as {b}" if a and b and a != b else None
 
 
 def _root(variance: float | None) -> float | None:

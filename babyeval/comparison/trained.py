@@ -61,12 +61,16 @@ def conditions_of(
             f"There are {len(chosen)} conditions, too many to compare all pairs.", where=f"there is {listing}",
             hint=f"{hint}; or one to compare all others with: --baseline A.",
         )  # fmt: skip
-    _require_one_origin(results, chosen)
+    require_one_origin(results, chosen)
     return {name: _seeds_of(results, name, known[name], revision) for name in chosen}
 
 
-def _require_one_origin(results: Sequence[TaskResult], conditions: Sequence[str]) -> None:
-    """Refuses a model whose records name several conditions or training seeds: it would count under each."""
+def require_one_origin(results: Sequence[TaskResult], conditions: Sequence[str]) -> None:
+    """Refuses a model whose records name several conditions or training seeds: it would count under each.
+
+    Raises:
+        UsageError: One of these conditions has such a model.
+    """
     found: dict[tuple[str, str], dict[str, TaskResult]] = {}
     for result in results:
         model = result.model

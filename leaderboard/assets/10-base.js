@@ -61,8 +61,15 @@ BE.range = (low, high, digits) =>
     : "";
 
 // Rounding must not carry a p-value over the usual threshold.
-BE.pValue = (p) =>
-  !BE.isNumber(p) ? "\u2013" : p < 0.001 ? "< 0.001" : p > 0.9995 ? "1" : p.toFixed(p >= 0.045 && p < 0.055 ? 4 : 3);
+BE.pValue = (p) => {
+  if (!BE.isNumber(p)) return "\u2013";
+  if (p < 0.001) return "< 0.001";
+  if (p >= 0.04995 && p < 0.05) return "< 0.05";
+  return p > 0.9995 ? "1" : p.toFixed(p >= 0.045 && p < 0.055 ? 4 : 3);
+};
+
+// Behind the letter p.
+BE.equals = (p) => (BE.pValue(p).startsWith("<") ? BE.pValue(p) : `= ${BE.pValue(p)}`);
 
 BE.count = (value) => (BE.isNumber(value) ? String(value).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f") : "\u2013");
 
@@ -77,10 +84,10 @@ BE.short = (value) => {
 
 BE.seconds = (value) => {
   if (!BE.isNumber(value)) return "\u2013";
-  if (value < 60) return `${value.toFixed(1)} s`;
-  const minutes = Math.floor(value / 60);
-  const hours = Math.floor(minutes / 60);
-  return hours ? `${hours} h ${minutes % 60} min` : `${minutes} min ${Math.round(value % 60)} s`;
+  // Rounded before it is divided: there is no 60th second.
+  const [tenths, whole, minutes] = [Math.round(value * 10) / 10, Math.round(value), Math.round(value / 60)];
+  if (tenths < 60) return `${tenths.toFixed(1)} s`;
+  return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 };
 
 // A number on the page carries the unrounded one, for whoever reads it by a script.

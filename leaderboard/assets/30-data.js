@@ -50,7 +50,7 @@ BE.column = (payload, group, task, headline) => {
     best: new Set((payload.best[headline.key] || []).map(String)),
     mixed: payload.mixed[headline.key] || null,
     // None of several models is told from the best.
-    even: valued === (payload.best[headline.key] || []).length && cells.length > 1,
+    even: valued > 1 && valued === (payload.best[headline.key] || []).length,
     // Where some could not be tested, none is marked: to be left out would read as significantly worse.
     untested: valued > 1 && !payload.best[headline.key] && !payload.mixed[headline.key],
     mixedOfficial: payload.mixed_official[headline.key] || {},
@@ -108,7 +108,10 @@ BE.pair = (column, a, b) => {
   const row = Object.fromEntries(shipped.fields.map((field, i) => [field, numbers[i]]));
   const other = shipped.unit_of_value !== column.task.unit ? BE.unit(shipped.unit_of_value) : null;  // as likelihoods of reading times
   const told = { test: shipped.test, unit: shipped.unit, claim: shipped.claim, note: null, other, ...shipped.notes[key] };
-  return { ...none, ...(first === a ? row : flip(row)), ...told };
+  // Of items that both have, as words with an age under both, the difference is one of other values than the headlines.
+  const tested = !other && (shipped.values || {})[key];
+  const [valueA, valueB] = !tested ? [values.valueA, values.valueB] : first === a ? tested : [tested[1], tested[0]];
+  return { ...none, ...(first === a ? row : flip(row)), ...told, valueA, valueB };
 };
 
 BE.subsetDifferences = (column, left, right) => {
@@ -121,14 +124,42 @@ BE.subsetDifferences = (column, left, right) => {
   return rows;
 };
 
-// No test where babyeval compare makes none: without items, whose means may be rounded, and without some of the subsets.
+// What babyeval compare remarks of a pair whose difference may be due to the scoring, or of which there is little to compare.
+BE.pairRemarks = (a, left, b, right) => {
+  const [one, other] = [left, right].map((cell) => cell.backend.replace(/-corrected$/, ""));
+  const chance = [left, right].every((cell) => [cell.chance, cell.low, cell.high].every(BE.isNumber) && cell.low <= cell.chance && cell.chance <= cell.high);
+  return [
+    one && other && one !== other ? `scored in different ways: ${a.label} as ${one}, ${b.label} as ${other}` : null,
+    chance ? "near chance: each of these models' own intervals includes it" : null,
+  ];
+};
+
+// Items that one of two lacks a number for, at least: a subset's mean over fewer items than another model's is of other items.
+BE.lostItems = (column, left, right) => {
+  const counts = BE.cells(column).map((cell) => cell.strata && cell.strata.n).filter(Boolean);
+  if (!counts.length) return 0;
+  return column.task.strata_n.reduce((sum, usual, i) => {
+    const whole = counts.reduce((most, n) => Math.max(most, n[i]), usual);
+    return sum + whole - Math.min(...[left, right].map((cell) => BE.stratumSize(column, cell.strata, i)));
+  }, 0);
+};
+
+// Why there is no test, where babyeval compare makes none: without items, whose means may be rounded, and without some of them.
+const refusal = (column, rows, a, left, b, right) => {
+  const rounded = [[a, left], [b, right]].filter(([, cell]) => cell.rounded).map(([model]) => model.label);
+  if (rounded.length) return `no test: ${rounded.join(" and ")} imported from rounded scores, without items`;
+  const all = column.task.strata.length;
+  if (rows.length < all) return `no test: ${rows.length} of ${all} subsets in common`;
+  const lost = BE.lostItems(column, left, right);
+  return lost ? `no test: at least ${BE.plural(lost, "item")} without a score under one of the models` : null;
+};
+
 BE.subsetPair = (column, a, b) => {
   const [left, right] = [BE.cell(column, a), BE.cell(column, b)];
   const rows = BE.subsetDifferences(column, left, right);
-  const [all, rounded] = [column.task.strata.length, [[a, left], [b, right]].filter(([, cell]) => cell.rounded)];
   const caveats = left.note === right.note ? [left.note] : [[a, left], [b, right]].map(([model, cell]) => cell.note && `${model.label}: ${cell.note}`);
-  const refused = rounded.length ? `no test: ${rounded.map(([model]) => model.label).join(" and ")} imported from rounded scores, without items`
-    : rows.length < all ? `no test: ${rows.length} of ${all} subsets in common` : null;
+  caveats.push(...BE.pairRemarks(a, left, b, right));
+  const refused = refusal(column, rows, a, left, b, right);
   const note = (...notes) => notes.filter(Boolean).join("; ") || null;
   if (refused) {
     const numbers = BE.isNumber(left.value) && BE.isNumber(right.value);

@@ -4,30 +4,9 @@
 
 BE.overviewTable = (columns, sortBy) => {
   const groups = BE.tableGroups(columns);
-  const heads = new Map();
-  const sortButton = (key, content, label) => BE.h("button", { type: "button", class: "sort", onclick: () => sortBy(key), title: label }, content,
-    BE.h("span", { class: "arrow", "aria-hidden": "true" }));
-  const head = (key, attributes, ...children) => {
-    const th = BE.h("th", { role: "columnheader", scope: "col", "data-key": key, ...attributes }, children);
-    heads.set(key, th);
-    return th;
-  };
+  const head = BE.tableHead(groups, sortBy);
   const body = BE.h("tbody", { role: "rowgroup" });
-  const groupHead = (group) => {
-    const size = group.items.length;
-    const th = BE.h("th", { role: "columnheader", scope: "colgroup", colspan: size, "data-group": group.key }, group.title);
-    th.style.gridColumn = `span ${size}`;
-    return th;
-  };
-  const node = BE.h("table", { class: "scores", role: "table", "aria-label": "Scores with intervals; the buttons in the headers sort" },
-    BE.h("thead", { role: "rowgroup" },
-      BE.h("tr", { class: "groups", role: "row" },
-        head("model", { rowspan: 2, class: "sticky" }, sortButton("model", "Model")),
-        head("rank", { rowspan: 2, class: "rank" }, sortButton("rank", "Avg. rank")),
-        groups.map(groupHead)),
-      BE.h("tr", { role: "row" }, groups.map((group) => group.items.map((item, i) => head(item.key, { "data-group": group.key, class: i ? null : "first" },
-        item.column ? BE.columnHead(item.column, sortButton) : sortButton(item.key, BE.h("span", { class: "meanname" }), "mean over the group's official list of tasks")))))),
-    body);
+  const node = BE.h("table", { class: "scores", role: "table", "aria-label": "Scores with intervals; the buttons in the headers sort" }, head.node, body);
   const setTracks = (hiddenGroups) => {
     const items = groups.filter((group) => !hiddenGroups.has(group.key)).flatMap((group) => group.items);
     const scores = items.filter((item) => item.column).length;
@@ -39,8 +18,7 @@ BE.overviewTable = (columns, sortBy) => {
   return {
     node,
     fill(protocol) {
-      const official = (protocol || BE.payload.protocol).startsWith("babylm-");
-      node.querySelectorAll(".meanname").forEach((name) => (name.textContent = official ? "Official mean" : "Mean over the official list"));
+      head.fill(protocol);
       rows = new Map(BE.models.map((model) => [model.id, BE.overviewRow(model, groups, protocol)]));
     },
     arrange(models, ranks, sort, direction) {
@@ -52,7 +30,7 @@ BE.overviewTable = (columns, sortBy) => {
         data.textContent = BE.fixed(ranks[i], 1);
       });
       body.replaceChildren(...models.map((model) => rows.get(model.id)));
-      for (const [key, th] of heads) {
+      for (const [key, th] of head.cells) {
         if (key === sort) th.setAttribute("aria-sort", direction > 0 ? "ascending" : "descending");
         else th.removeAttribute("aria-sort");
       }
@@ -64,6 +42,38 @@ BE.overviewTable = (columns, sortBy) => {
       for (const row of rows.values()) row.querySelectorAll("[data-group]").forEach(off);
     },
   };
+};
+
+// The table's head: groups over columns, whose heads say what the protocol's numbers are.
+BE.tableHead = (groups, sortBy) => {
+  const cells = new Map();
+  const sortButton = (key, content, label) => BE.h("button", { type: "button", class: "sort", onclick: () => sortBy(key), title: label }, content,
+    BE.h("span", { class: "arrow", "aria-hidden": "true" }));
+  const cell = (key, attributes, ...children) => {
+    const th = BE.h("th", { role: "columnheader", scope: "col", "data-key": key, ...attributes }, children);
+    cells.set(key, th);
+    return th;
+  };
+  const groupHead = (group) => {
+    const size = group.items.length;
+    const th = BE.h("th", { role: "columnheader", scope: "colgroup", colspan: size, "data-group": group.key }, group.title);
+    th.style.gridColumn = `span ${size}`;
+    return th;
+  };
+  const node = BE.h("thead", { role: "rowgroup" },
+    BE.h("tr", { class: "groups", role: "row" },
+      cell("model", { rowspan: 2, class: "sticky" }, sortButton("model", "Model")),
+      cell("rank", { rowspan: 2, class: "rank" }, sortButton("rank", "Avg. rank")),
+      groups.map(groupHead)),
+    BE.h("tr", { role: "row" }, groups.map((group) => group.items.map((item, i) => cell(item.key, { "data-group": group.key, class: i ? null : "first" })))));
+  const fill = (protocol) => {
+    const mean = (protocol || BE.payload.protocol).startsWith("babylm-") ? "Official mean" : "Mean over the official list";
+    for (const { key, column } of groups.flatMap((group) => group.items)) {
+      const content = column ? BE.columnHead(column, sortButton, protocol) : [sortButton(key, mean, "mean over the group's official list of tasks")];
+      cells.get(key).replaceChildren(...content.filter(Boolean));
+    }
+  };
+  return { node, cells, fill };
 };
 
 // Columns in groups, each begun by its official mean where a model has one.
@@ -81,16 +91,17 @@ BE.tableGroups = (columns) => {
   return [...groups.values()];
 };
 
-BE.columnHead = (column, sortButton) => [
+// Under another protocol items, chance level and the best may be others, and the page knows none of them.
+BE.columnHead = (column, sortButton, protocol) => [
   sortButton(column.key, BE.name(column.title), column.task.about),
   BE.h("span", { class: "sub" },
     BE.link(BE.taskHash(column.task), "about", BE.hidden(` ${column.title}`)),
-    ` \u00b7 ${BE.metricName(column.task.metric)} \u00b7 n\u00a0${column.items}`),
-  BE.h("span", { class: "sub" }, column.chance === null ? "no chance level" : `chance\u00a0${BE.fixed(column.chance, column.chance % 1 ? 1 : 0)}`,
-    column.mixed ? BE.h("strong", { class: "warn" }, " \u26a0 not alike") : null,
-    column.higher ? null : " \u00b7 lower is better"),
-  column.even && !column.mixed ? BE.h("span", { class: "sub" }, "no clear best") : null,
-  column.untested ? BE.h("span", { class: "sub", title: "Not every model could be tested against the best: compare two, or see the command" }, "best not tested") : null,
+    ` \u00b7 ${BE.metricName(column.task.metric)}`, protocol ? null : ` \u00b7 n\u00a0${column.items}`),
+  protocol ? null : BE.h("span", { class: "sub" }, column.chance === null ? "no chance level" : `chance\u00a0${BE.fixed(column.chance, column.chance % 1 ? 1 : 0)}`),
+  BE.unlike(column, protocol) ? BE.h("strong", { class: "sub warn" }, "\u26a0 not alike") : null,
+  column.higher ? null : BE.h("span", { class: "sub" }, "lower is better"),
+  column.even && !column.mixed && !protocol ? BE.h("span", { class: "sub" }, "no clear best") : null,
+  column.untested && !protocol ? BE.h("span", { class: "sub", title: "Not every model could be tested against the best: compare two, or see the command" }, "best not tested") : null,
 ];
 
 const METRICS = { accuracy: "accuracy", f1: "F1", spearman: "Spearman\u2019s \u03c1", spearman_rho: "Spearman\u2019s \u03c1",
@@ -129,8 +140,7 @@ BE.scoreCell = (column, model, protocol) => {
   }
   if (protocol) {
     const unlike = BE.unlike(column, protocol);
-    return BE.h("td", { class: "plain", title: unlike && `not measured alike: ${unlike}` }, BE.data(value, BE.fixed(value, column.digits)),
-      unlike ? BE.h("span", { class: "warn" }, " \u26a0", BE.hidden("not measured alike")) : null);
+    return BE.h("td", { class: "plain", title: unlike && `not measured alike: ${unlike}` }, BE.data(value, BE.fixed(value, column.digits)), BE.unlikeMark(unlike));
   }
   const best = !column.mixed && column.best.has(String(model.id));
   return BE.h("td", { class: best ? BE.bestClass(column) : null, title: BE.cellTitle(column, cell) },
@@ -139,6 +149,8 @@ BE.scoreCell = (column, model, protocol) => {
     BE.h("span", { class: "ci" }, BE.range(cell.low, cell.high, column.digits) || "no interval"),
     BE.whisker(column, cell));
 };
+
+BE.unlikeMark = (unlike) => (unlike ? BE.h("span", { class: "warn" }, " \u26a0", BE.hidden("not measured alike")) : null);
 
 BE.bestClass = (column) => (column.even ? "num best even" : "num best");
 

@@ -13,12 +13,14 @@ BE.csv = ({ models, ranks, columns, protocol }) => {
   const facts = ["label", "name", "revision", "kind", "parameters", "condition", "train_seed", "words_seen", "digest"];
   const head = ["protocol", "split", ...facts, "average_rank"];
   for (const column of columns) head.push(column.key, ...(protocol ? [] : ["low", "high", "n", "best"].map((part) => `${column.key}.${part}`)));
+  // No 0 where nothing was tested: it would read as significantly worse.
+  const best = (column, model) => (column.mixed || !column.best.size || BE.value(column, model) === null ? "" : column.best.has(String(model.id)) ? 1 : 0);
   const lines = models.map((model, i) => {
     const fields = [protocol || BE.payload.protocol, BE.payload.split, ...facts.map((fact) => model[fact]), ranks[i]];
     for (const column of columns) {
       const cell = BE.cell(column, model);
       fields.push(BE.value(column, model, protocol));
-      if (!protocol) fields.push(...(cell ? [cell.low, cell.high, cell.n, column.best.has(String(model.id)) ? 1 : 0] : ["", "", "", ""]));
+      if (!protocol) fields.push(...(cell ? [cell.low, cell.high, cell.n, best(column, model)] : ["", "", "", ""]));
     }
     return fields;
   });

@@ -95,17 +95,17 @@ BE.sentence = (a, b, row, tests) => {
   const { column } = row;
   const digits = digitsOf(row);
   const unit = unitOf(row).difference;
-  const equals = (p) => (p < 0.001 ? BE.pValue(p) : `= ${BE.pValue(p)}`);
   const own = Math.max(column.digits, column.unit.fine);
   const values = `On ${column.title} (${BE.metricName(column.task.metric)}), ${a.label} scores ${BE.fixed(row.valueA, own)} and ${b.label} ${BE.fixed(row.valueB, own)}`;
   const head = row.other
     ? `${values}; by the held-out log-likelihood per word, which is what is tested, they differ by ${BE.signed(row.difference, digits)}${unit}`
     : `${values}, a difference of ${BE.signed(row.difference, digits)}${unit}`;
   const interval = BE.isNumber(row.low) ? `95% CI ${BE.fixed(row.low, digits)} to ${BE.fixed(row.high, digits)}; ` : "";
-  const test = `${row.test}, ${replicated(row)}, p ${equals(row.p)}, Holm-adjusted over ${BE.plural(tests, "test")} p ${equals(row.adjusted)}`;
+  const test = `${row.test}, ${replicated(row)}, p ${BE.equals(row.p)}, Holm-adjusted over ${BE.plural(tests, "test")} p ${BE.equals(row.adjusted)}`;
   const missed = row.verdict === "open" && BE.isNumber(row.mde)
     ? ` A true difference would have been found with 80% power (unadjusted) only if it were at least ${BE.fixed(row.mde, digits)}${unit}.` : "";
-  return `${head} (${interval}${test}).${missed}${row.claim ? ` The claim is about ${row.claim}.` : ""}`;
+  const note = row.note ? ` Note: ${row.note}.` : "";
+  return `${head} (${interval}${test}).${missed}${row.claim ? ` The claim is about ${row.claim}.` : ""}${note}`;
 };
 
 BE.paper = (a, b, rows, tests) => {

@@ -13,7 +13,7 @@ BE.views.conditions = () => {
   const node = BE.h("div", { class: "view conditions" },
     BE.h("h1", { tabindex: "-1" }, "Conditions"),
     BE.h("p", { class: "lead" }, conditions.names.map((name, i) => [i ? ", " : null, BE.h("strong", null, BE.name(name)),
-      ` (${BE.plural(new Set((conditions.seeds[name] || []).map(String)).size, "seed")})`])),
+      ` (${BE.plural((conditions.models[name] || []).length, "model")})`])),
     conditions.notes.length ? BE.h("ul", { class: "notice" }, conditions.notes.map((note) => BE.h("li", { dir: "auto" }, note))) : null,
     BE.figure("zscores"),
     conditions.z ? BE.zTables(conditions) : null,
@@ -58,7 +58,7 @@ BE.effects = ({ effects, correction }) => {
   if (!effects.length) return null;
   const pairs = [...new Set(effects.map((effect) => JSON.stringify([effect.contrast, effect.a, effect.b])))].map((text) => JSON.parse(text));
   return BE.h("section", null, BE.h("h2", null, "Effects"),
-    BE.h("p", { class: "note" }, `What was replicated is training, by its seeds or the checkpoints it goes on from. p-values are adjusted: ${correction}. `,
+    BE.h("p", { class: "note" }, "What was replicated is training, by its seeds or the checkpoints it goes on from. ", correction ? `p-values are adjusted: ${correction}. ` : null,
       "With fewer than four in any condition, or so few that exchanging them could not give p < 0.05, there is no verdict: a small p would rest on normality alone."),
     pairs.map(([contrast, a, b], i) => {
       const rows = effects.filter((effect) => effect.contrast === contrast && effect.a === a && effect.b === b);
@@ -98,7 +98,7 @@ BE.effectTable = (rows) => {
 BE.seedPoints = ({ values, names }) => {
   const keys = Object.keys(values).filter((key) => BE.columnByKey.has(key));
   return BE.h("section", null, BE.h("h2", null, "Seeds"),
-    BE.h("p", { class: "note" }, "Each point is a model. The tick is their mean, and means and standard deviations are those of effects: over training seeds, ",
+    BE.h("p", { class: "note" }, "Each point is a model. The tick is the mean over replications, and means and standard deviations are those of effects: over training seeds, ",
       "or over the checkpoints that several models go on from, averaged within each."),
     BE.h("div", { class: "multiples" }, keys.map((key) => {
       const column = BE.columnByKey.get(key);

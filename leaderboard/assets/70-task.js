@@ -27,6 +27,7 @@ BE.views.task = (query, id) => {
       ["Two models", task.test === "subsets" ? "compared by t over subset means" : ((BE.payload.pairs[columns[0].key] || {}).test || "no test on this page")],
     ]),
     columns[0].mixed ? BE.h("p", { class: "notice" }, `Not measured alike: ${columns[0].mixed}.`) : null,
+    Object.entries(columns[0].mixedOfficial).map(([name, reason]) => BE.h("p", { class: "notice" }, `Not measured alike under ${name}: ${reason}.`)),
     BE.protocolList(task),
     columns.map((column) => BE.taskScores(column, columns.length > 1)),
     columns.map((column) => BE.curves(column)),
@@ -68,14 +69,14 @@ BE.taskScores = (column, several) => {
 BE.taskRow = (column, model, domain, officials, variants) => {
   const cell = BE.cell(column, model);
   const best = !column.mixed && column.best.has(String(model.id));
-  const other = (value, comparable = true) => BE.h("td", { class: "num" }, BE.data(value, BE.fixed(value, column.digits)),
-    comparable && BE.isNumber(value) && BE.isNumber(cell.value) ? BE.h("span", { class: "sub" }, BE.signed(value - cell.value, column.digits)) : null);
+  const other = (value, comparable, unlike) => BE.h("td", { class: "num" }, BE.data(value, BE.fixed(value, column.digits)), BE.isNumber(value) ? BE.unlikeMark(unlike) : null,
+    comparable && !unlike && BE.isNumber(value) && BE.isNumber(cell.value) ? BE.h("span", { class: "sub" }, BE.signed(value - cell.value, column.digits)) : null);
   return BE.h("tr", null, BE.h("th", { scope: "row" }, BE.modelLink(model)),
     BE.h("td", { class: best ? BE.bestClass(column) : "num" }, best ? [BE.h("span", { class: "dot", "aria-hidden": "true" }, "\u25CF"), BE.hidden("among the best: ")] : null,
       BE.data(cell.value, BE.isNumber(cell.value) ? BE.fixed(cell.value, column.digits) : "n/a")),
     BE.h("td", { class: "plot" }, BE.isNumber(cell.value) ? BE.dots(domain, [{ ...cell, series: 0 }], column.chance) : null,
       BE.h("span", { class: "ci" }, BE.range(cell.low, cell.high, column.digits))),
-    officials.map((name) => other((cell.official || {})[name])), variants.map((name) => other((cell.variants || {})[name], !name.endsWith(")"))),  // another unit stands in brackets
+    officials.map((name) => other((cell.official || {})[name], true, BE.unlike(column, name))), variants.map((name) => other((cell.variants || {})[name], !name.endsWith(")"))),  // another unit stands in brackets
     BE.h("td", { class: "num" }, BE.count(cell.n)),
     BE.h("td", { class: "test" }, cell.method, cell.note ? BE.h("span", { class: "sub" }, cell.note) : null, cell.fit ? BE.h("span", { class: "sub" }, BE.fitText(cell.fit, column)) : null));
 };
