@@ -241,8 +241,8 @@ def test_words_without_surprisal_are_left_out_of_both_models():
 @pytest.mark.slow
 @pytest.mark.parametrize("effect", [0.01, 0.03])
 def test_the_interval_covers_a_known_effect(effect):
-    """205 sentences of 8 words that share a tenth of the error's variance, 300 data sets, nominal 95%."""
-    rng, covered, repetitions = np.random.default_rng(1), 0, 300
+    """205 sentences of 8 words that share a tenth of the error's variance, 1,000 data sets, nominal 95%."""
+    rng, covered, repetitions = np.random.default_rng(1), 0, 1000
     sentence = np.repeat(np.arange(205), 8)
     names = [f"s{n}" for n in sentence]
     for repetition in range(repetitions):
@@ -253,4 +253,5 @@ def test_the_interval_covers_a_known_effect(effect):
         draws = resampled_partial_r2(nested(table, WORD_FORM, "y", names), sentence_weights(names, 500, seed=repetition))
         low, high = np.quantile(draws, (0.025, 0.975))
         covered += low <= effect <= high
-    assert 0.90 <= covered / repetitions <= 0.98
+    print(f"partial R2 of {effect}: held {covered / repetitions}")
+    assert 0.93 <= covered / repetitions <= 0.97

@@ -75,7 +75,7 @@ def test_mcnemar_over_rejects_with_an_interaction():
     for interaction in (0.0, 0.3, 0.6):
         suite = Suite([200] * 67, interaction, 68)
         rates.append(np.mean([mcnemar(*suite.draw()[0].tolist()).p < 0.05 for _ in range(REPLICATIONS)]))
-    print(f"McNemar without and with interaction {rates}")
+    print(f"McNemar without and with interaction {[float(rate) for rate in rates]}")
     assert 0.03 <= rates[0] <= 0.07
     assert 0.15 < rates[1] < rates[2]
 
