@@ -109,8 +109,9 @@ def without_root(text: str, root: Path) -> str:
         >>> without_root("not there (/home/someone/results/a/main)", Path("/home/someone/results"))
         'not there (a/main)'
     """
-    for folder in dict.fromkeys((str(root.resolve()), str(root))):
-        text = re.sub(rf"(?<![\w./\\-]){re.escape(folder)}(?:[/\\]|(?![\w.-]))", "", text) if folder != "." else text
+    for folder in {str(root.resolve()), str(root)} - {"."}:
+        whole = re.compile(rf"(?<![\w./\\-]){re.escape(folder)}(?:([/\\])|(?![\w-]|\.\w))")
+        text = whole.sub(lambda found: "" if found[1] else "the results folder", text)
     return text
 
 

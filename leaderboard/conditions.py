@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, NamedTuple
 
+from babyeval.comparison.alike import ways_that_differ
 from babyeval.comparison.conditions import compare_contrast, sample_of, values_of
 from babyeval.comparison.contrasts import Contrast, planned_contrasts
+from babyeval.comparison.pairs import together
 from babyeval.comparison.report import too_few
-from babyeval.comparison.select import Choice, Side
+from babyeval.comparison.select import Choice, Side, near_chance
 from babyeval.comparison.sentences import listed
-from babyeval.comparison.trained import require_replications
+from babyeval.comparison.trained import require_one_origin, require_replications
 from babyeval.comparison.zscores import ZScores, condition_z_scores
 from babyeval.errors import UsageError
 from babyeval.models.naming import counted
@@ -129,18 +132,48 @@ def _refused(
 ) -> dict[str, list[str]]:
     """Conditions that `babyeval compare` refuses to test, by the reason; of several reasons the first."""
     refused: dict[str, list[str]] = {}
-
-    def check(names: Sequence[str], reason: str | None) -> None:
-        if reason is not None:
-            refused.setdefault(reason, []).extend(names)
-
     for name, mine in rows.items():
-        several = _unclear(board, name, mine) or _refusal(lambda: require_replications(choice, {name: sides[name]}))  # noqa: B023
-        check([name], several)
+        if reason := _unclear(board, name, mine) or _copied(choice, {name: sides[name]}):
+            refused.setdefault(reason, []).append(name)
     clear = [name for name in rows if not any(name in names for names in refused.values())]
-    for pair in combinations(clear, 2):
-        check(pair, _refusal(lambda: require_replications(choice, {name: sides[name] for name in pair})))  # noqa: B023
+    for a, b in combinations(clear, 2):
+        if reason := _copied(choice, {a: sides[a], b: sides[b]}):
+            refused.setdefault(reason, []).extend((a, b))
     return refused
+
+
+def _unclear(board: Board, condition: str, rows: Sequence[Row]) -> str | None:
+    """Why the models of a condition are not each a training seed of it, scored in one way."""
+    try:
+        require_one_origin(board.readable, [condition])
+    except UsageError as error:
+        return _said(error)
+    seeds: dict[tuple[str | None, int | None], list[str]] = {}
+    for row in rows:
+        model = board.models[row]
+        seeds.setdefault((model.parent_digest, model.train_seed), []).append(row.label)  # tuning's may recur by parent
+    unknown = [label for (_, seed), labels in seeds.items() if seed is None for label in labels]
+    if unknown and len(rows) > 1:
+        return f"the training seed of {listed(unknown)} is not known, and may repeat another"
+    repeated = next((labels for labels in seeds.values() if len(labels) > 1), None)
+    if repeated:
+        return f"{listed(repeated)} have the same training seed"
+    ways = Counter(row.name for row in board.models)
+    several = [row.label for row in rows if ways[row.name] > 1]
+    return f"its models were scored in several ways, and are shown as {listed(several)}" if several else None
+
+
+def _copied(choice: Choice, conditions: Mapping[str, Sequence[Side]]) -> str | None:
+    """Why the models of conditions are no replications of them."""
+    try:
+        require_replications(choice, conditions)
+    except UsageError as error:
+        return _said(error)
+    return None
+
+
+def _said(error: UsageError) -> str:
+    return f"{error.what.removesuffix('.')} ({error.where})"
 
 
 def _cell(found: Trained, task: str, subset: str, condition: str, ids: Mapping[Row, int]) -> ConditionCell:
@@ -158,7 +191,7 @@ def _cell(found: Trained, task: str, subset: str, condition: str, ids: Mapping[R
     )
 
 
-def _effects(found: Trained, tasks: Sequence[Task]) -> tuple[list[Effect], str]:
+def _effects(found: Trained, tasks: Sequence[Task]) -> tuple[list[Effect], str | None]:
     """Every pair of conditions on every column, and planned contrasts, as `babyeval compare --by condition` gives them."""
     planned = planned_contrasts(list(found.rows), ())
     pairs = [Contrast("", (a,), (b,)) for a, b in combinations(found.rows, 2)]
@@ -172,7 +205,7 @@ def _effects(found: Trained, tasks: Sequence[Task]) -> tuple[list[Effect], str]:
     second, more = _family(found, tasks, planned)
     told = [f"{counted(tests, 'test')} of pairs"] if tests else []
     told += [f"{counted(more, 'test')} of planned contrasts"] if more else []
-    return [*second, *first], f"Holm over {' and, as a family of their own, over '.join(told)}" if told else ""
+    return [*second, *first], f"Holm over {' and, as a family of their own, over '.join(told)}" if told else None
 
 
 def _family(found: Trained, tasks: Sequence[Task], contrasts: Sequence[Contrast]) -> tuple[list[Effect], int]:
@@ -186,7 +219,7 @@ def _family(found: Trained, tasks: Sequence[Task], contrasts: Sequence[Contrast]
             if all(name not in found.untested and any(side in there for side in found.sides[name]) for name in contrast.weights):
                 keys = {column.subset: column.key for column in task.headlines}
                 tested = compare_contrast(found.choice, task.id, contrast, found.sides)
-                measured += [(contrast, keys[one.subset], one) for one in tested]
+                measured += [(contrast, task.id, keys[one.subset], one) for one in tested]
     adjusted = adjust([one.found.p for *_, one in measured], "holm")
     effects = [
         Effect(
@@ -196,11 +229,21 @@ def _family(found: Trained, tasks: Sequence[Task], contrasts: Sequence[Contrast]
             verdict=p is not None and not too_few(one.found.unit, one.fewest, one.found.smallest_p), test=one.found.test,
             unit=one.found.unit,
             clusters=one.found.clusters, arms=one.arms, mde=one.found.mde, claim=one.claim,
-            note="; ".join(filter(None, (one.note, one.found.note))) or None,
+            note=together(one.note, one.found.note, *_around(found, task, contrast, one.subset)),
         )
-        for (contrast, key, one), p in zip(measured, adjusted, strict=True)
+        for (contrast, task, key, one), p in zip(measured, adjusted, strict=True)
     ]  # fmt: skip
     return effects, sum(p is not None for p in adjusted)
+
+
+def _around(found: Trained, task: str, contrast: Contrast, subset: str) -> tuple[str | None, str | None]:
+    """What may explain a difference, and whether there is much to compare."""
+    there = found.choice.records[task]
+    plus, minus = (
+        [there[side] for n in part for side in found.sides[n] if side in there] for part in (contrast.plus, contrast.minus)
+    )
+    names = _mean_of(contrast.plus), _mean_of(contrast.minus)
+    return ways_that_differ(names, (plus, minus)), near_chance([*plus, *minus], subset)
 
 
 def _mean_of(names: Sequence[str]) -> str:

@@ -156,7 +156,7 @@ def _worse(
     """Of each model the p-value of its difference to the best; 1 where the test points the other way."""
     sign = 1 if task.higher_is_better else -1
     if task.test == "subsets":
-        return _over_strata(cells, top, others, sign)
+        return _over_strata(task, cells, top, others, sign)
     found: dict[int, tuple[float | None, float | None]] = {}
     if column in pairs:
         for number in others:
@@ -171,7 +171,9 @@ def _worse(
     return {number: 1.0 if p is not None and d is not None and sign * d < 0 else p for number, (p, d) in found.items()}
 
 
-def _over_strata(cells: Mapping[int, ScoreCell], top: int, others: Sequence[int], sign: int) -> dict[int, float | None]:
+def _over_strata(
+    task: Task, cells: Mapping[int, ScoreCell], top: int, others: Sequence[int], sign: int
+) -> dict[int, float | None]:
     """The t test over the strata's means of all models at once."""
     import numpy as np
     from scipy.stats import t
@@ -180,10 +182,12 @@ def _over_strata(cells: Mapping[int, ScoreCell], top: int, others: Sequence[int]
     count = len(own.value) if own is not None else 0
     if count < 2 or not others or cells[top].rounded:
         return dict.fromkeys(others)
+    sizes = {number: cell.strata.n or task.strata_n for number, cell in cells.items() if cell.strata is not None}
+    whole = [max(counts) for counts in zip(*sizes.values(), strict=True)]  # a mean over fewer items is of other items
     means = np.full((1 + len(others), count), np.nan)
     for row, number in enumerate((top, *others)):
         found = cells[number].strata
-        if found is not None and not cells[number].rounded:
+        if found is not None and not cells[number].rounded and sizes[number] == whole:
             means[row] = found.value
     difference = sign * (means[0] - means[1:])
     spread = np.std(difference, axis=1, ddof=1)

@@ -322,14 +322,14 @@ class Conditions(_Part):
 
     Attributes:
         models: By condition the ids of its models.
-        correction: How p-values were adjusted, or that there are none.
+        correction: How p-values were adjusted; null where there are none.
     """
 
     names: list[str]
     models: dict[str, list[int]]
     values: dict[str, dict[str, ConditionCell]]
     effects: list[Effect]
-    correction: str
+    correction: str | None
     z: ZTable | None
     notes: list[str]
 

@@ -51,7 +51,10 @@ def _facts(made: Payload, out: Path) -> dict[str, Any]:
         "conditions": made.conditions.names if made.conditions is not None else [],
         "figures": list(made.figures),
         "pairs_note": made.pairs_note,
-        "notes": made.notes,
+        "notes": [
+            *made.notes,
+            *(f"{column}: {reason}: no best is marked, no pair is tested." for column, reason in made.mixed.items()),
+        ],
         "damaged": [one.model_dump() for one in made.damaged],
     }
 

@@ -68,6 +68,9 @@ BE.value = (column, model, protocol) => {
 // Why the column's numbers cannot be compared, under the page's protocol or another.
 BE.unlike = (column, protocol) => (protocol ? column.mixedOfficial[protocol] || null : column.mixed);
 
+// A mean over the official list is official by a pipeline's own rules alone.
+BE.isOfficial = (protocol) => protocol.startsWith("babylm-");
+
 // Mean rank over the columns that all these models have: any other mean would favour who lacks the hard ones.
 BE.averageRanks = (columns, models, protocol) => {
   const shared = columns.filter((column) => !BE.unlike(column, protocol) && models.every((model) => BE.value(column, model, protocol) !== null));
@@ -92,6 +95,9 @@ const flip = (row) => ({
 });
 const negative = (value) => (BE.isNumber(value) ? -value : value);
 
+// Remarks that give a number of each model, or a difference, give it as the pair was tested.
+const TWO_NUMBERS = /[\d-] and [\d-]|differ by/;
+
 // a minus b on one column, with its test: made here from subset means, or shipped with the page.
 BE.pair = (column, a, b) => {
   const [left, right] = [BE.cell(column, a), BE.cell(column, b)];
@@ -109,8 +115,9 @@ BE.pair = (column, a, b) => {
   const other = shipped.unit_of_value !== column.task.unit ? BE.unit(shipped.unit_of_value) : null;  // as likelihoods of reading times
   const told = { test: shipped.test, unit: shipped.unit, claim: shipped.claim, note: null, other, ...shipped.notes[key] };
   // Of items that both have, as words with an age under both, the difference is one of other values than the headlines.
-  const tested = !other && (shipped.values || {})[key];
+  const tested = (shipped.values || {})[key];
   const [valueA, valueB] = !tested ? [values.valueA, values.valueB] : first === a ? tested : [tested[1], tested[0]];
+  if (first !== a && TWO_NUMBERS.test(told.note)) told.note += ` (in the order ${first.label}, ${second.label})`;
   return { ...none, ...(first === a ? row : flip(row)), ...told, valueA, valueB };
 };
 

@@ -67,7 +67,7 @@ BE.tableHead = (groups, sortBy) => {
       groups.map(groupHead)),
     BE.h("tr", { role: "row" }, groups.map((group) => group.items.map((item, i) => cell(item.key, { "data-group": group.key, class: i ? null : "first" })))));
   const fill = (protocol) => {
-    const mean = (protocol || BE.payload.protocol).startsWith("babylm-") ? "Official mean" : "Mean over the official list";
+    const mean = BE.isOfficial(protocol || BE.payload.protocol) ? "Official mean" : "Mean over the official list";
     for (const { key, column } of groups.flatMap((group) => group.items)) {
       const content = column ? BE.columnHead(column, sortButton, protocol) : [sortButton(key, mean, "mean over the group's official list of tasks")];
       cells.get(key).replaceChildren(...content.filter(Boolean));
@@ -140,7 +140,7 @@ BE.scoreCell = (column, model, protocol) => {
   }
   if (protocol) {
     const unlike = BE.unlike(column, protocol);
-    return BE.h("td", { class: "plain", title: unlike && `not measured alike: ${unlike}` }, BE.data(value, BE.fixed(value, column.digits)), BE.unlikeMark(unlike));
+    return BE.h("td", { title: unlike && `not measured alike: ${unlike}` }, BE.data(value, BE.fixed(value, column.digits)), BE.unlikeMark(unlike));
   }
   const best = !column.mixed && column.best.has(String(model.id));
   return BE.h("td", { class: best ? BE.bestClass(column) : null, title: BE.cellTitle(column, cell) },
@@ -166,6 +166,6 @@ BE.macroCell = (group, model, protocol) => {
   const value = BE.macro(group, model, protocol);
   if (BE.isNumber(value)) return BE.h("td", { class: "macro" }, BE.data(value, BE.fixed(value, 1)));
   const missing = protocol ? [] : ((BE.payload.macro[group] || {})[model.id] || { missing: [] }).missing;
-  const why = missing.length ? `lacks ${missing.join(", ")}` : "not complete";
+  const why = missing.length ? `lacks ${missing.join(", ")}` : protocol && !BE.isOfficial(protocol) ? `no mean under ${protocol} on this page` : "not complete";
   return BE.h("td", { class: "macro none", title: why }, BE.data(null, "\u2013"), BE.hidden(why));
 };

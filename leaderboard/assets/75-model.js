@@ -30,9 +30,8 @@ BE.views.model = (query, id) => {
 
 BE.digest = (text) => (text ? BE.h("code", { class: "digest" }, text) : null);
 
-// A mean over the official list is official by a pipeline's own rules alone.
 BE.officialMeans = (model) => {
-  const parts = Object.entries(model.official || {}).filter(([protocol]) => protocol.startsWith("babylm-")).flatMap(([protocol, groups]) =>
+  const parts = Object.entries(model.official || {}).filter(([protocol]) => BE.isOfficial(protocol)).flatMap(([protocol, groups]) =>
     Object.entries(groups).filter(([, value]) => BE.isNumber(value)).map(([group, value]) => `${protocol}, ${group}: ${BE.fixed(value, 2)}`));
   return parts.length ? parts.join("; ") : null;
 };

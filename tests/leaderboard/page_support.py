@@ -214,5 +214,5 @@ def _conditions(rows: list[dict[str, Any]], scores: dict[str, dict[str, Any]], r
     spread = {name: {"median": 0.2 * i - 0.3, "q1": -0.6, "q3": 0.7, "n": 5} for i, name in enumerate(names)}
     z = {"k": len(names), "ddof": 1, "bound": (len(names) - 1) / len(names) ** 0.5, "summary": {"zero-shot": spread, "all": spread},
          "values": {key: {name: rng.uniform(-1, 1) for name in names} for key in values}, "uninformative": {"comps": "conditions differ by less than their mean standard error"}}  # fmt: skip
-    return {"names": names, "seeds": {name: [1, 2] for name in names}, "values": values, "effects": effects,
+    return {"names": names, "models": {name: [row["id"] for row in rows if row["condition"] == name] for name in names}, "values": values, "effects": effects,
             "correction": "Holm over the columns of each pair", "z": z, "notes": []}  # fmt: skip

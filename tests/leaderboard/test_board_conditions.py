@@ -13,6 +13,7 @@ from scipy.stats import ttest_ind, zscore
 
 from babyeval.comparison.compare import compare
 from babyeval.errors import UsageError
+from babyeval.records import DataInfo
 
 
 def payload_of(folder, **choice):
@@ -40,14 +41,17 @@ def trained(tmp_path_factory):
         for seed, share in seeds:
             model = a_model(f"{name}-{seed}", condition=name, train_seed=seed)
             write(root, ranking("blimp", model, credits(rng, share, BLIMP, items=50)), bare("wug_adj", model, share))
-    write(root, bare("wug_adj", a_model("unknown"), 0.1), bare("wug_adj", a_model("x-copy", condition="x", train_seed=0), 0.7))
+    write(root, bare("wug_adj", a_model("unknown"), 0.1))
     return root
 
 
 def test_effects_of_conditions_are_welch_over_seeds(trained):
     found = payload_of(trained).conditions
     assert found.names == ["x", "y", "z"]
-    assert "x-copy is left out: x-0 has the same condition and training seed." in found.notes
+    assert not any(note.startswith("No test") for note in found.notes)
+    by_id = {model.id: model.name for model in payload_of(trained).models}
+    models = {name: [by_id[number] for number in numbers] for name, numbers in found.models.items()}
+    assert models == {name: [f"{name}-{seed}" for seed, _ in seeds] for name, seeds in SEEDS.items()}
     values = {name: [point.value for point in cell.points] for name, cell in found.values["wug_adj"].items()}
     assert values == {name: [share for _, share in seeds] for name, seeds in SEEDS.items()}
     effects = {(one.a, one.b, one.column): one for one in found.effects}
@@ -96,9 +100,11 @@ def test_z_scores_of_conditions(trained):
 def test_one_seed_carries_no_test(tmp_path):
     for name, value in (("x", 60.0), ("y", 70.0)):
         write(tmp_path, bare("blimp", a_model(name, condition=name, train_seed=0), value))
-    (effect,) = payload_of(tmp_path).conditions.effects
+    found = payload_of(tmp_path).conditions
+    (effect,) = found.effects
     assert (effect.difference, effect.p, effect.low) == (-10.0, None, None)
     assert "one seed" in effect.note
+    assert found.correction is None
 
 
 def study(folder, conditions, **about):
@@ -135,7 +141,7 @@ def test_seeds_of_tuning_may_recur_from_parent_to_parent(tmp_path):
                 model = a_model(f"{name}{parent}{seed}", condition=name, train_seed=seed, parent_digest=name * 32 + parent * 32)
                 write(tmp_path, bare("wug_adj", model, 0.4 + place / 20 + rng.normal(0, 0.02)))
     found = payload_of(tmp_path).conditions
-    assert not any("left out" in note for note in found.notes)
+    assert not any("No test" in note for note in found.notes)
     (effect,), (row,) = found.effects, compare(tmp_path, by="condition").rows
     assert (effect.difference, effect.p, effect.arms) == (pytest.approx(row.difference), pytest.approx(row.p), (4, 4))
     cell = found.values["wug_adj"]["x"]
@@ -187,3 +193,78 @@ def test_a_condition_scored_in_several_ways_has_no_test(tmp_path):
     found = payload_of(tmp_path).conditions
     assert found.effects == []
     assert any("were scored in several ways" in note for note in found.notes)
+
+
+def points_of(found, condition):
+    return [point.value for point in found.values["wug_adj"][condition].points]
+
+
+def test_two_models_of_one_seed_leave_their_condition_untested(tmp_path):
+    study(tmp_path, {"x": 2, "y": 2, "z": 2})
+    write(tmp_path, bare("wug_adj", a_model("x-again", condition="x", train_seed=0), 0.9))
+    refused_by_compare(tmp_path)
+    found = payload_of(tmp_path).conditions
+    assert [(one.a, one.b) for one in found.effects] == [("y", "z")]
+    assert "No test of x: x-0 and x-again have the same training seed." in found.notes
+    assert len(points_of(found, "x")) == 3
+    assert 0.9 in points_of(found, "x")
+
+
+@pytest.mark.parametrize("elsewhere", [{"task": "blimp"}, {"protocol": "babylm-2025"}])
+@pytest.mark.parametrize("origin", [{"condition": "y", "train_seed": 0}, {"condition": "x", "train_seed": 7}])
+def test_a_model_of_two_origins_leaves_both_untested(tmp_path, origin, elsewhere):
+    study(tmp_path, {"x": 2, "y": 2, "z": 2})
+    about = {"task": "wug_adj", **elsewhere}
+    write(tmp_path, bare(about.pop("task"), a_model("x-0", **origin), 0.3, **about))
+    refused_by_compare(tmp_path)
+    found = payload_of(tmp_path).conditions
+    both = origin["condition"] == "y"
+    assert {(one.a, one.b) for one in found.effects} == ({("y", "z")} if not both else set())
+    (told,) = [note for note in found.notes if note.startswith("No test")]
+    assert told.startswith(f"No test of {'x and y' if both else 'x'}: The records of 'x-0' at revision 'main' name several")
+    assert len(points_of(found, "x")) == 2
+
+
+def test_models_that_were_all_scored_in_two_ways_have_no_test(tmp_path):
+    study(tmp_path, {"x": 2, "y": 2, "z": 2})
+    for seed in (0, 1):
+        for backend in ("mlm", "mlm-word-l2r"):
+            write(
+                tmp_path, bare("wug_adj", a_model(f"m-{seed}", condition="m", train_seed=seed), 0.3 + seed / 9, backend=backend)
+            )
+    refused_by_compare(tmp_path)
+    found = payload_of(tmp_path).conditions
+    assert {(one.a, one.b) for one in found.effects} == {("x", "y"), ("x", "z"), ("y", "z")}
+    told = "No test of m: its models were scored in several ways, and are shown as m-0 (mlm) and m-1 (mlm)."
+    assert told in found.notes
+    assert len(points_of(found, "m")) == 2
+
+
+def test_other_scoring_and_values_near_chance_are_told_of_as_by_compare(tmp_path):
+    for name, backend in (("x", "causal"), ("y", "mlm"), ("z", "causal")):
+        for seed in range(2):
+            model = a_model(f"{name}-{seed}", condition=name, train_seed=seed)
+            write(tmp_path, bare("blimp", model, (90.0 if name == "z" else 50.0) + seed, backend=backend))
+    notes = {(one.a, one.b): one.note for one in payload_of(tmp_path).conditions.effects}
+    assert notes == {(row.a, row.b): row.note for row in compare(tmp_path, by="condition").rows}
+    assert "scored in different ways: x as causal, y as mlm" in notes["x", "y"]
+    assert "near chance" in notes["x", "y"]
+    assert "near chance" not in notes["x", "z"]
+    assert "different ways" not in notes["x", "z"]
+
+
+@pytest.mark.parametrize("all_of_them", [False, True])
+def test_what_was_not_measured_alike_is_told_of(tmp_path, all_of_them):
+    for place, name in enumerate("xy"):
+        for seed in range(2):
+            model = a_model(f"{name}-{seed}", condition=name, train_seed=seed)
+            data = DataInfo(split="full", digest="de"[place] * 64, files=())
+            write(tmp_path, bare("wug_adj", model, 0.3, data=data))
+            if not all_of_them:
+                write(tmp_path, bare("wug_past", model, 0.3 + place / 5 + seed / 50))
+    found = payload_of(tmp_path).conditions
+    assert "Not compared, since not measured alike: wug_adj." in found.notes
+    assert {one.column for one in found.effects} == (set() if all_of_them else {"wug_past"})
+    nothing = "No task has scores of these conditions that could be compared: there are no z-scores."
+    assert (nothing in found.notes) == all_of_them
+    assert not any("tells the conditions apart" in note for note in found.notes)

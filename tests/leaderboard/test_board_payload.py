@@ -223,7 +223,7 @@ def test_what_was_not_measured_alike_has_no_best_and_no_average(tmp_path):
     assert sorted(payload.best) == sorted(set(FINETUNE) - {"rte"})
     assert {cell.value for cell in payload.macro["finetune"].values()} == {None}
     assert payload.macro["finetune"][0].missing == ["rte (not measured alike)"]
-    assert payload.pairs["rte"].notes["0-1"] == {"note": "the two were not measured alike"}
+    assert sorted(payload.pairs) == sorted(set(FINETUNE) - {"rte"})
 
 
 def test_official_averages_where_complete(tmp_path):
@@ -254,6 +254,18 @@ def test_other_protocols_numbers_that_are_not_alike_enter_no_average(tmp_path):
     assert any(note.startswith("rte under babylm-2025: different data") for note in payload.notes)
 
 
+def test_official_means_are_those_of_official_protocols_alone(tmp_path):
+    for protocol, more in (("robust", 0.0), ("babylm-2025", 7.0), ("babylm-2026", 9.0)):
+        write(
+            tmp_path, *(bare(task, a_model("a"), 50.0 + place + more, protocol=protocol) for place, task in enumerate(FINETUNE))
+        )
+    expected = {"babylm-2025": {"finetune": pytest.approx(60.0)}, "babylm-2026": {"finetune": pytest.approx(62.0)}}
+    for protocol in ("robust", "babylm-2025"):
+        payload = payload_of(tmp_path, protocol=protocol)
+        assert payload.models[0].official == expected
+        assert sorted(payload.scores["rte"][0].official) == sorted({"robust", "babylm-2025", "babylm-2026"} - {protocol})
+
+
 def test_no_average_over_several_splits(tmp_path):
     for place, task in enumerate(FINETUNE):
         write(tmp_path, bare(task, a_model("a"), 50.0 + place, split="fast" if task == "mnli" else "full"))
@@ -276,7 +288,11 @@ def test_folders_of_checkpoints_are_not_on_the_page(tmp_path):
     (tmp_path / "models" / "m").mkdir(parents=True)
     (tmp_path / "models" / "m" / "babyeval.json").write_text(json.dumps(recipe))
     about = {"source": str(tmp_path / "models" / "m"), "condition": "x", "train_seed": 1}
-    write(tmp_path / "results", bare("ewok", a_model("a", **about), 50.0), bare("ewok", a_model("b", source="org/b"), 50.0))
+    write(
+        tmp_path / "results",
+        bare("ewok", a_model("a", **about), 50.0),
+        bare("ewok", a_model("b", source="org/b", commit="c" * 40), 50.0),
+    )
     payload = payload_of(tmp_path / "results")
     assert [model.source for model in payload.models] == ["m", "org/b"]
     assert payload.models[0].recipe == {"corpus": "train", "epochs": 3, "nested": {"at": ["b"]}}
@@ -303,6 +319,20 @@ def test_learning_curves(tmp_path):
     (line,) = payload.curves["blimp"]
     assert [(point.words, point.value) for point in line.points] == [(10, 40.1), (100, 41.0), (1000, 50.0), (5000, 70.0)]
     assert [point.model for point in line.points] == [None, None, None, 0]
+
+
+def test_checkpoints_that_were_not_measured_alike_are_not_connected(tmp_path):
+    other = {"data": DataInfo(split="full", digest="e" * 64, files=())}
+    for name, old in (("a", (10, 20)), ("b", (10, 20, 30))):
+        for words in (10, 20, 30, 40):
+            about = other if words in old else {}
+            model = a_model(name, revision=f"chck_{words}", words_seen=words)
+            write(tmp_path, bare("blimp", model, 40.0 + words, **about))
+    payload = payload_of(tmp_path)
+    (line,) = payload.curves["blimp"]
+    assert (line.line, [point.words for point in line.points]) == ("a", [30, 40])
+    told = [note for note in payload.notes if "learning curve" in note and "not measured" in note]
+    assert [note.split(" not ")[0] for note in told] == ["blimp: 2 checkpoints of a", "blimp: 3 checkpoints of b"]
 
 
 def test_the_embedded_json_holds_nothing_that_html_knows(payload):

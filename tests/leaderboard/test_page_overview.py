@@ -117,6 +117,119 @@ def test_another_protocol_shows_its_numbers_without_intervals(visit, site):
     assert [float(v) for v in column(page, "blimp")] == [PAYLOAD["scores"]["blimp"][i]["official"]["babylm-2025"] for i in ids]
     assert page.locator(".scores td.best").count() == 0
     assert page.locator(".scores .ci").count() == 0
+    borders = page.locator(".scores td").evaluate_all(
+        "cells => [...new Set(cells.map(cell => getComputedStyle(cell).borderTopWidth))]"
+    )
+    assert borders == ["0px"]
+
+
+def test_heads_say_what_the_best_of_a_column_is_worth(visit, tmp_path):
+    payload = make_payload(models=4)
+    everyone = [model["id"] for model in payload["models"]]
+    payload["best"] = {"blimp": everyone, "rte": [0], "wug_adj": [0, 2, 3], "perplexity": everyone}
+    payload["mixed"] = {"comps": "different data", "perplexity": "different data"}
+    for cell in payload["scores"]["mrpc"].values():
+        cell |= {"value": None, "low": None, "high": None}
+    page = visit(write_page(payload, tmp_path / "page.html"))
+    heads = page.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('.scores thead th[data-key]')].map(th => [th.dataset.key, th.innerText]))"
+    )
+    clear = {key for key, text in heads.items() if "no clear best" not in text}
+    untested = {key for key, text in heads.items() if "best not tested" in text}
+    assert set(heads) - clear == {"blimp", "wug_adj"}  # of the undefined one there is nothing to tell
+    assert untested == set(payload["scores"]) - set(payload["best"]) - {"comps", "mrpc"}
+    assert page.locator("td.best[data-key='perplexity']").count() == 0
+    assert page.locator("td.best.even[data-key='blimp']").count() == 4
+
+
+def test_under_another_protocol_heads_tell_nothing_of_the_pages_own(visit, tmp_path):
+    payload = make_payload()
+    payload["best"] = {"blimp": [model["id"] for model in payload["models"]]}
+    payload["mixed"] = {"comps": "different data"}
+    payload["mixed_official"] = {"entity_tracking": {"babylm-2025": "different versions of the task"}}
+    page = visit(write_page(payload, tmp_path / "page.html"))
+    head = lambda key: page.locator(f".scores th[data-key='{key}']").inner_text()  # noqa: E731
+    own = {key: head(key) for key in payload["scores"]}
+    assert "chance\u00a020" in own["entity_tracking"]
+    assert "not alike" not in own["entity_tracking"]
+    page.locator("th[data-key='blimp'] button").click()
+    page.get_by_label("Scores under").select_option("babylm-2025")
+    for key in payload["scores"]:
+        for part in ("n\u00a0", "chance", "no clear best", "best not tested"):
+            assert part not in head(key), key
+    assert "not alike" in head("entity_tracking")
+    assert "not alike" not in head("comps")
+    assert "lower is better" in head("perplexity")
+    cell = page.locator("td[data-key='entity_tracking']").first
+    assert "⚠" in cell.inner_text()
+    assert cell.get_attribute("title") == "not measured alike: different versions of the task"
+    # of the five tasks that all have under it, one is not alike
+    having = [key for key, cells in payload["scores"].items() if all(c["official"] for c in cells.values()) and len(cells) == 8]
+    assert f"over {len(having) - 1} of {len(payload['scores'])} columns" in page.locator("#shown").inner_text()
+    assert page.locator("th[data-key='blimp']").get_attribute("aria-sort") == "descending"
+    page.locator("th[data-key='ewok'] button").click()  # the new heads sort too
+    values = [float(text) for text in column(page, "ewok")]
+    assert values == sorted(values, reverse=True)
+    page.get_by_label("Scores under").select_option("")
+    assert {key: head(key) for key in own} == own
+
+
+def test_means_are_called_official_under_official_protocols_alone(visit, tmp_path):
+    payload = make_payload()
+    payload["protocol"] = "babylm-2025"
+    for cell in payload["scores"]["blimp"].values():
+        cell["official"] = {"robust": cell["value"], "babylm-2026": cell["value"]}
+    for model in payload["models"]:
+        model["official"] = {"babylm-2025": {"zero-shot": 40.0}, "babylm-2026": {"zero-shot": 41.5}}
+    page = visit(write_page(payload, tmp_path / "page.html"))
+    mean = page.locator("th[data-key='macro:zero-shot']")
+    cell = page.locator("td[data-key='macro:zero-shot']").first
+    assert "Official mean" in mean.inner_text()
+    page.get_by_label("Scores under").select_option("babylm-2026")
+    assert "Official mean" in mean.inner_text()
+    assert cell.inner_text() == "41.5"
+    page.get_by_label("Scores under").select_option("robust")
+    assert "Mean over the official list" in mean.inner_text()
+    assert cell.get_attribute("title") == "no mean under robust on this page"
+
+
+def test_figures_stand_where_they_belong(visit, tmp_path):
+    payload = make_payload()
+    svg = payload["figures"]["zscores"]["svg"]
+    for key in ("effects", "curve:blimp", "reading", "further"):
+        payload["figures"][key] = {"title": f"Figure of {key}", "svg": svg}
+    address = write_page(payload, tmp_path / "page.html")
+    shown = {}
+    for view in ("#/", "#/conditions", "#/task/blimp", "#/task/reading", "#/task/rte"):
+        captions = visit(address + view).locator("figure.built figcaption").all_text_contents()
+        shown[view] = [caption.removesuffix("Save as SVG").strip() for caption in captions]
+    assert shown == {
+        "#/": ["Figure of further"],
+        "#/conditions": ["z-scores of the conditions", "Figure of effects"],
+        "#/task/blimp": ["Figure of curve:blimp"],
+        "#/task/reading": ["Figure of reading"],
+        "#/task/rte": [],
+    }
+
+
+def download_csv(page):
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    assert download.value.suggested_filename == "babyeval-leaderboard.csv"
+    with download.value.path().open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_csv_calls_no_model_worse_where_nothing_was_tested(visit, tmp_path):
+    payload = make_payload(models=4)
+    payload["best"] = {"blimp": [2, 3], "ewok": [1], "wug_adj": [0]}
+    payload["mixed"] = {"ewok": "different data"}
+    rows = download_csv(visit(write_page(payload, tmp_path / "page.html")))
+    ids = {model["digest"]: model["id"] for model in payload["models"]}
+    best = {key: {ids[row["digest"]]: row[f"{key}.best"] for row in rows} for key in payload["scores"]}
+    assert best["blimp"] == {0: "0", 1: "0", 2: "1", 3: "1"}
+    assert best["wug_adj"] == {0: "1", 1: "", 2: "0", 3: "0"}  # an undefined number was not tested
+    assert all(set(best[key].values()) == {""} for key in best if key not in ("blimp", "wug_adj"))
 
 
 def test_csv_holds_what_is_shown_unrounded(visit, tmp_path):
@@ -124,11 +237,7 @@ def test_csv_holds_what_is_shown_unrounded(visit, tmp_path):
     payload["models"][0] |= {"label": FORMULA, "name": 'a "quoted", name\nof two lines'}
     page = visit(write_page(payload, tmp_path / "page.html"))
     page.locator("th[data-key='blimp'] button").click()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download CSV").click()
-    assert download.value.suggested_filename == "babyeval-leaderboard.csv"
-    with download.value.path().open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = download_csv(page)
     values = [float(row["blimp"]) for row in rows]
     assert values == sorted((cell["value"] for cell in payload["scores"]["blimp"].values()), reverse=True)
     by_digest = {row["digest"]: row for row in rows}

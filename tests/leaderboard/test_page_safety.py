@@ -29,7 +29,7 @@ def hostile():
     payload["scores"]["ewok"]["0"]["note"] = HOSTILE
     conditions = payload["conditions"]
     conditions["names"].append(HOSTILE)
-    conditions["seeds"][HOSTILE] = [1]
+    conditions["models"][HOSTILE] = [0]
     payload["figures"]["zscores"] = {
         "title": HOSTILE,
         "svg": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><script>parent.hacked=1</script></svg>',

@@ -66,6 +66,39 @@ def test_subset_test_without_an_error_is_undefined_and_says_why(page, difference
     assert found["note"]
 
 
+P_VALUES = {0.0004: "< 0.001", 0.032: "0.032", 0.0496: "0.0496", 0.04994: "0.0499", 0.04996: "< 0.05", 0.05: "0.0500",
+            0.0549: "0.0549", 0.0551: "0.055", 0.9994: "0.999", 0.9996: "1"}  # fmt: skip
+
+
+def test_p_values_are_written_as_compare_does_and_never_rounded_over_the_threshold(page):
+    from babyeval.comparison.sentences import equals, p_value
+
+    found = page.evaluate("ps => ps.map(p => [BE.pValue(p), BE.equals(p)])", list(P_VALUES))
+    assert [shown for shown, _ in found] == list(P_VALUES.values())
+    assert [[shown.replace("0.", "."), behind.replace("0.", ".")] for shown, behind in found] == [
+        [p_value(p), equals(p)] for p in P_VALUES
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 0 s"),
+        (119.4, "1 min 59 s"),
+        (119.7, "2 min 0 s"),
+        (3599.4, "59 min 59 s"),
+        (3599.9, "1 h 0 min"),
+        (7169.0, "1 h 59 min"),
+        (7170.0, "2 h 0 min"),
+        (None, "–"),
+    ],
+)
+def test_times_are_rounded_before_they_are_divided(page, seconds, text):
+    assert page.evaluate("BE.seconds", seconds) == text
+
+
 def test_holm_is_statsmodels_and_leaves_out_what_has_no_p(page):
     from statsmodels.stats.multitest import multipletests
 

@@ -56,7 +56,8 @@ def test_a_pair_without_a_test_says_why(visit, tmp_path):
     rows = {row["key"]: row for row in page.evaluate(ROWS)}
     assert rows["rte"]["cells"][2:4] == [None, None]
     assert "babyeval compare" in rows["rte"]["text"]
-    assert "different data" in rows["blimp"]["text"]
+    assert "not compared: models were measured on different data" in rows["blimp"]["text"]
+    assert "no test" in rows["blimp"]["text"]
     assert rows["ewok"]["cells"][3] is not None
 
 
@@ -73,6 +74,88 @@ def test_subset_pairs_refuse_what_compare_refuses_and_tell_caveats(visit, tmp_pa
         assert rows[key]["cells"][3] is None
         assert reason in rows[key]["text"]
         assert rows[key]["cells"][2] == pytest.approx(payload["scores"][key]["0"]["value"] - payload["scores"][key]["4"]["value"])
+
+
+def test_subset_pairs_have_the_remarks_of_compare(visit, tmp_path):
+    payload = make_payload(models=4)
+    labels = [model["label"] for model in payload["models"]]
+    scores = payload["scores"]
+    for i in "0123":
+        scores["ewok"][i] |= {"low": 49.0, "high": 51.0}
+        scores["blimp"][i] |= {"low": 51.0, "high": 53.0}
+    for i in "13":
+        scores["ewok"][i] |= {"backend": "mlm-corrected"}
+    scores["ewok"]["2"]["low"] = None
+    page = visit(write_page(payload, tmp_path / "page.html"))
+    near = "near chance: each of these models' own intervals includes it"
+
+    def note(key, a, b):
+        return page.evaluate("([key, a, b]) => BE.pair(BE.columnByKey.get(key), BE.models[a], BE.models[b]).note", [key, a, b])
+
+    assert note("ewok", 0, 1) == f"scored in different ways: {labels[0]} as causal, {labels[1]} as mlm; {near}"
+    assert note("ewok", 1, 0) == f"scored in different ways: {labels[1]} as mlm, {labels[0]} as causal; {near}"
+    assert note("ewok", 1, 3) == near
+    assert note("ewok", 0, 2) is None  # one has no interval
+    assert note("blimp", 0, 1) is None
+
+
+def test_subset_pairs_are_not_tested_where_items_are_lost(visit, tmp_path):
+    payload = make_payload(models=4)
+    whole = payload["tasks"][0]["strata_n"]
+    for i, lost in (("1", 2), ("2", 5)):
+        payload["scores"]["blimp"][i]["strata"]["n"] = [whole[0] - lost, *whole[1:]]
+    page = visit(write_page(payload, tmp_path / "page.html"))
+
+    def pair(a, b):
+        return page.evaluate("([a, b]) => BE.pair(BE.columnByKey.get('blimp'), BE.models[a], BE.models[b])", [a, b])
+
+    for a, b, lost in ((0, 1, 2), (1, 2, 5), (2, 3, 5)):
+        assert pair(a, b)["note"] == f"no test: at least {lost} items without a score under one of the models"
+        assert pair(a, b)["p"] is None
+    assert pair(0, 3)["note"] is None
+    assert pair(0, 3)["p"] is not None
+
+
+def test_values_of_the_items_that_both_have_give_the_difference(visit, tmp_path):
+    payload = make_payload(models=4)
+    pairs = payload["pairs"]["wug_adj"]
+    note = "of the 12 words that have an age under both models (of 30 and 28)"
+    pairs["values"], pairs["notes"]["0-2"] = {"0-2": [0.5, 0.3]}, {"note": note}
+    pairs["rows"]["0-2"][:3] = [0.2, 0.05, 0.35]
+    address = write_page(payload, tmp_path / "page.html")
+    labels = [model["label"] for model in payload["models"]]
+    for a, b, values in ((0, 2, (0.5, 0.3, 0.2)), (2, 0, (0.3, 0.5, -0.2))):
+        page = visit(f"{address}#/compare?a={a}&b={b}")
+        row = next(row for row in page.evaluate(ROWS) if row["key"] == "wug_adj")
+        assert tuple(row["cells"][:3]) == values
+        assert note in row["text"]
+        sentence = next(text for text in page.locator(".sentences li").all_inner_texts() if text.startswith("On WUG adjectives"))
+        told = f"{labels[a]} scores {values[0]:.2f} and {labels[b]} {values[1]:.2f}, a difference of {values[2]:+.2f} ("
+        assert told.replace("-0", "\u22120") in sentence
+        order = f" (in the order {labels[0]}, {labels[2]})" if a == 2 else ""  # its numbers are not turned round
+        assert sentence.endswith(f"Note: {note}{order}.")
+    row = next(row for row in visit(f"{address}#/compare?a=0&b=3").evaluate(ROWS) if row["key"] == "wug_adj")
+    assert row["cells"][:2] == [payload["scores"]["wug_adj"][i]["value"] for i in "03"]
+
+
+def test_wins_losses_and_ties_are_of_a(visit, tmp_path):
+    payload = make_payload(models=4)
+    payload["pairs"]["comps"]["rows"]["0-2"][-3:] = [3, 1, 2]
+    a, b = (payload["scores"]["ewok"][i]["strata"]["value"] for i in "02")
+    b[:] = [*a[:2], *(x - 1 for x in a[2:8]), *(x + 1 for x in a[8:])]
+    address = write_page(payload, tmp_path / "page.html")
+    for hash_, comps, ewok in (("a=0&b=2", "3–1–2", (6, 3, 2)), ("a=2&b=0", "1–3–2", (3, 6, 2))):
+        page = visit(f"{address}#/compare?{hash_}")
+        rows = {row["key"]: row["text"] for row in page.evaluate(ROWS)}
+        assert comps in rows["comps"]
+        assert "–".join(map(str, ewok)) in rows["ewok"]
+        assert page.get_by_role("columnheader", name="W–L–T").is_visible()
+        assert (
+            "W–L–T: subsets in which A wins, loses, ties; items, where a task has one subset."
+            in page.locator("main").inner_text()
+        )
+        summary = page.locator("details.subsets[data-column='ewok'] summary").inner_text()
+        assert summary == "EWoK: A wins {}, loses {}, ties {} of 11 subsets".format(*ewok)
 
 
 def test_sentences_name_test_unit_correction_and_power(visit, site):
@@ -155,6 +238,22 @@ def test_effects_name_the_planned_contrast_and_give_no_verdict_on_few_seeds(visi
     assert "better" in rows[1]
 
 
+def test_conditions_count_models_and_tell_no_correction_where_nothing_is_tested(visit, tmp_path):
+    payload = make_payload()
+    conditions = payload["conditions"]
+    name = conditions["names"][0]
+    conditions["models"] = {one: [0] if one == name else list(range(8)) for one in conditions["names"]}
+    page = visit(write_page(payload, tmp_path / "tested.html") + "#/conditions")
+    text = page.locator("main").inner_text()
+    assert f"{name} (1 model), {conditions['names'][1]} (8 models)" in text
+    assert "p-values are adjusted: Holm over the columns of each pair." in text
+    assert "Each point is a model. The tick is the mean over replications" in text
+    conditions["correction"] = None
+    text = visit(write_page(payload, tmp_path / "single.html") + "#/conditions").locator("main").inner_text()
+    assert "What was replicated is training" in text
+    assert "adjusted:" not in text
+
+
 def test_without_conditions_the_view_says_how_to_get_them(visit, tmp_path):
     page = visit(write_page(make_payload(models=3, tasks=2), tmp_path / "page.html") + "#/conditions")
     assert "at least two" in page.locator("main").inner_text()
@@ -171,6 +270,23 @@ def test_task_page_says_how_it_is_scored_and_shows_corrected_beside_official(vis
     numbers = page.locator("section:has(h2:text-is('Models')) tbody data").evaluate_all("all => all.map(d => +d.value)")
     cells = sorted(PAYLOAD["scores"]["blimp"].values(), key=lambda cell: -cell["value"])
     assert numbers == [number for cell in cells for number in (cell["value"], cell["official"]["babylm-2025"])]
+
+
+def test_numbers_of_a_protocol_that_are_not_alike_are_marked_and_not_subtracted(visit, tmp_path):
+    payload = make_payload()
+    for cell in payload["scores"]["blimp"].values():
+        cell["official"] = {"babylm-2025": cell["value"] + 1.5, "babylm-2026": cell["value"] - 2.5}
+    payload["mixed_official"] = {"blimp": {"babylm-2025": "different versions of the protocol"}}
+    page = visit(write_page(payload, tmp_path / "page.html") + "#/task/blimp")
+    assert "Not measured alike under babylm-2025: different versions of the protocol." in page.locator("main").inner_text()
+    rows = page.locator("section:has(h2:text-is('Models')) tbody tr")
+    assert rows.count() == 8
+    for cells in rows.evaluate_all("rows => rows.map(row => [...row.querySelectorAll('td')].map(cell => cell.textContent))"):
+        unlike, alike = cells[2:4]
+        assert "⚠" in unlike
+        assert "+1.5" not in unlike
+        assert "⚠" not in alike
+        assert alike.endswith("\u22122.5")
 
 
 def test_subset_chart_takes_and_drops_models(visit, site):
@@ -204,6 +320,20 @@ def test_model_page_has_digest_recipe_environment_and_all_scores(visit, site):
     )
     expected = {key: cells[str(model["id"])]["value"] for key, cells in PAYLOAD["scores"].items() if str(model["id"]) in cells}
     assert {key: float(value) if value else None for key, value in rows} == expected
+
+
+def test_model_page_has_official_means_and_times_of_both_kinds(visit, tmp_path):
+    payload = make_payload(models=2)
+    payload["models"][0] |= {
+        "official": {"babylm-2025": {"zero-shot": 40.25, "reading": 3.5}, "babylm-2026": {"zero-shot": 41.0}, "robust": {"zero-shot": 39.0}},
+        "timing": {"seconds": 59.97, "fine_tuning_seconds": 3599.9},
+    }  # fmt: skip
+    page = visit(write_page(payload, tmp_path / "page.html") + "#/model/0")
+    facts = dict(
+        page.locator("dl.facts > div").evaluate_all("all => all.map(div => [...div.children].map(part => part.textContent))")
+    )
+    assert facts["Official means"] == "babylm-2025, zero-shot: 40.25; babylm-2025, reading: 3.50; babylm-2026, zero-shot: 41.00"
+    assert (facts["scoring"], facts["fine tuning"]) == ("1 min 0 s", "1 h 0 min")
 
 
 @pytest.mark.parametrize(
