@@ -342,7 +342,7 @@ class Payload(_Part):
         scores: By column and model id.
         pairs: By column; empty with a ``pairs_note`` where there are too many models.
         best: By column the best model and all that are not significantly worse; absent where some could not be tested.
-        mixed: Columns that were not measured alike, with the reason: no best, no mean.
+        mixed: Columns that were not measured alike, with the reason: no best, no mean, no pairs.
         mixed_official: The same of other protocols' numbers, by column and protocol.
         macro: Means over the official lists by group and model id.
         curves: Learning curves by column.

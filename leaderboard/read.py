@@ -103,7 +103,8 @@ def read_board(folder: Path, *, protocol: str | None = None, split: str | None =
     Args:
         folder: The results folder.
         protocol: By default ``robust``, unless another is the only one that all models share; models without it are not shown.
-        split: By default, task by task, the one that most models have, of equals the largest; never a limited one.
+        split: By default, task by task, the one that most models have, of equals the largest; never a limited one, and the
+            bundled mini split only where there is nothing else.
 
     Raises:
         MissingError: There is no such folder, or nothing in it that could be shown.
@@ -127,13 +128,7 @@ def read_board(folder: Path, *, protocol: str | None = None, split: str | None =
     records = {name: _shown(tasks[name], chosen) for name, chosen in splits.items()}
     mixed = {name: reason for name, shown in records.items() if (reason := _differ(shown.items()))}
     notes += _other_differences(protocol, records)
-    others = sorted({result.protocol for result in usable} - {protocol})
-    official: dict[str, dict[Row, dict[str, TaskResult]]] = {name: {row: {} for row in shown} for name, shown in records.items()}
-    for other in others:
-        for name, task in _by_task(usable, rows, other).items():
-            for row, there in task.by_row.items():
-                if row in official.get(name, {}) and (taken := _taken(there, splits[name])) is not None:
-                    official[name][row][other] = taken
+    official = _other_protocols(usable, rows, protocol, records, splits)
     mixed_official = {name: _differ_by_protocol(by_row) for name, by_row in official.items()}
     notes += [
         f"{name} under {other}: {reason}: these scores cannot be compared, and enter no mean."
@@ -297,6 +292,20 @@ def _shown(task: _Chosen, split: str) -> dict[Row, TaskResult]:
     done = {row: taken for row, splits in task.by_row.items() if (taken := _taken(splits, split)) is not None}
     failed = {row: result for row, result in task.failed.items() if row not in task.by_row and result.split == split}
     return {**done, **failed}
+
+
+def _other_protocols(
+    usable: Sequence[TaskResult], rows: Sequence[Row], protocol: str, records: Mapping[str, Mapping[Row, TaskResult]],
+    splits: Mapping[str, str],
+) -> dict[str, dict[Row, dict[str, TaskResult]]]:  # fmt: skip
+    """The records of what is shown under the other protocols."""
+    found: dict[str, dict[Row, dict[str, TaskResult]]] = {name: {row: {} for row in shown} for name, shown in records.items()}
+    for other in sorted({result.protocol for result in usable} - {protocol}):
+        for name, task in _by_task(usable, rows, other).items():
+            for row, there in task.by_row.items():
+                if row in found.get(name, {}) and (taken := _taken(there, splits[name])) is not None:
+                    found[name][row][other] = taken
+    return found
 
 
 def _models_of(

@@ -43,6 +43,16 @@ def test_json_alone_stands_on_stdout(place, tmp_path):
     assert [one["path"] for one in facts["damaged"]] == ["one/main/comps/full-causal/robust/result.json"]
 
 
+def test_what_was_not_measured_alike_is_said(tmp_path):
+    newer, _ = bare("ewok", a_model("two"), 61.0)
+    newer = newer.model_copy(update={"task": newer.task.model_copy(update={"version": 2})})
+    write(tmp_path / "results", bare("ewok", a_model("one"), 60.0), (newer, None))
+    done = inside("leaderboard", "results", "--out", "page.html", cwd=tmp_path)
+    assert done.code == 0, done.err
+    told = "ewok: different versions of the task (version 1: one; version 2: two): no best is marked, no pair is tested."
+    assert told in " ".join(done.out.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
