@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from babyeval.comparison.pairs import ENOUGH_SUBSETS, own_headlines
+from babyeval.models.kind import MASKED_BACKENDS
 from babyeval.protocols import PROTOCOLS
 from babyeval.records import ModelInfo, Score, TaskResult
 from babyeval.run.groups import group_headlines
@@ -150,7 +151,9 @@ def _cell(result: TaskResult, score: Score, task: page.Task, official: Mapping[s
         status=result.status, note="; ".join(filter(None, (score.note, departs))) or None,
         rounded=result.imported is not None and result.items is None, fit=_fits(result),
         strata=_strata(result, task), variants=variants,
-        official={name: found.value for name, found in other_protocols.items() if found is not None},
+        official={
+            name: (of.value, of.ci_low, of.ci_high, of.n, of.chance) for name, of in other_protocols.items() if of is not None
+        },
     )  # fmt: skip
 
 
@@ -204,7 +207,7 @@ def _model(board: Board, row: Row, number: int, macro: Mapping[str, Mapping[int,
         id=number, name=row.name, revision=row.revision, label=row.label, kind=model.kind, backend=row.backend,
         parameters=model.parameters, condition=model.condition, train_seed=model.train_seed, words_seen=model.words_seen,
         digest=model.digest, weights=model.weights, parent_digest=model.parent_digest, source=source_of(model),
-        recipe=recipe_of(model), environment=_environment(mine), timing=_timing(mine),
+        recipe=recipe_of(model), environment=_environment(mine, row.backend), timing=_timing(mine),
         official={name: groups for name, groups in official.items() if groups} or None,
         imported=next((name_of(result.imported.file) for result in mine if result.imported is not None), None),
         notes=_remarks(model, mine),
@@ -224,20 +227,24 @@ def _official_means(board: Board, row: Row, protocol: str) -> dict[str, float]:
     }
 
 
-def _environment(results: Sequence[TaskResult]) -> dict[str, Any]:
-    """Where the newest of the scores was computed."""
+def _environment(results: Sequence[TaskResult], backend: str) -> dict[str, Any]:
+    """Where the newest of the scores was computed, without settings that do not concern this model."""
     known = [result.provenance for result in results if result.provenance is not None]
     if not known:
         return {}
     newest = max(known, key=lambda one: one.finished)
-    return newest.model_dump(mode="json", exclude={"task_code", "precision"}, exclude_none=True)
+    idle = set() if backend.startswith(MASKED_BACKENDS) else {"masking"}
+    idle |= {"word_end"} if newest.word_end == "none" else set()
+    return newest.model_dump(mode="json", exclude={"task_code", "precision", *idle}, exclude_none=True)
 
 
 def _timing(results: Sequence[TaskResult]) -> dict[str, Any]:
-    """Seconds of the longest run behind the scores, whose tasks share rows, and of all fits."""
-    seconds = [result.timing.seconds for result in results if result.timing is not None and result.fit is None]
+    """Seconds and rows of the longest run behind the scores, whose tasks share rows, and seconds of all fits."""
+    runs = [result.timing for result in results if result.timing is not None and result.fit is None]
+    longest = max(runs, key=lambda run: run.seconds, default=None)
+    rows = {} if longest is None else longest.model_dump(include={"seconds", "rows_computed", "rows_cached"})
     fits = [fit.seconds for result in results if result.fit is not None for fit in result.fit.fits]
-    return {"seconds": max(seconds, default=None), "fine_tuning_seconds": sum(fits) if fits else None}
+    return {**rows, "fine_tuning_seconds": sum(fits) if fits else None}
 
 
 def _remarks(model: ModelInfo, results: Sequence[TaskResult]) -> list[str]:

@@ -9,10 +9,8 @@ from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from babyeval.comparison.alike import ways_that_differ
 from babyeval.comparison.many import Many
 from babyeval.comparison.pairs import headline_values, together
-from babyeval.comparison.select import near_chance
 from babyeval.errors import UsageError
 
 from .about import without_root
@@ -55,7 +53,7 @@ def pair_columns(board: Board, tasks: Sequence[Task], ids: Mapping[Row, int]) ->
 
 
 def _pairs_of_task(board: Board, task: Task, ids: Mapping[Row, int]) -> dict[str, PairColumn]:
-    records = {ids[row]: (row, result) for row, result in board.records[task.id].items() if result.status == "done"}
+    records = {ids[row]: result for row, result in board.records[task.id].items() if result.status == "done"}
     done = sorted(records)
     if task.family == "acquisition" and len(done) > MOST_ACQUISITION:
         return {}
@@ -64,12 +62,11 @@ def _pairs_of_task(board: Board, task: Task, ids: Mapping[Row, int]) -> dict[str
     values: dict[str, dict[str, tuple[Number, Number]]] = {column.key: {} for column in task.headlines}
     failed: dict[str, str] = {}
     for a, b in combinations(done, 2):
-        (row_a, one), (row_b, other) = records[a], records[b]
-        pair, names = f"{a}-{b}", (row_a.label, row_b.label)
+        one, other, pair = records[a], records[b], f"{a}-{b}"
         try:
             for column, measured in _compared(many, task, one, other).items():
-                about = (measured.note, measured.found.note, ways_that_differ(names, ([one], [other])))
-                note = together(*about, near_chance([one, other], measured.subset))
+                # Other ways of scoring, and values near chance, are told by the browser: so many notes would be megabytes.
+                note = together(measured.note, measured.found.note)
                 found[column][pair] = replace(measured, note=note and without_root(note, board.store.root))
                 if task.family == "acquisition" and measured.values != headline_values(one, other):
                     values[column][pair] = shortened(measured.values[0]), shortened(measured.values[1])

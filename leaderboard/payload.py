@@ -149,7 +149,7 @@ class ScoreCell(_Part):
     Attributes:
         rounded: Imported from a report of rounded scores, without items: nothing is tested against it.
         variants: The same by other metrics of the task.
-        official: The same under other protocols.
+        official: The same under other protocols: value, ends of the interval, items and chance level, unnamed since there are many.
     """
 
     value: Number
@@ -169,7 +169,7 @@ class ScoreCell(_Part):
     fit: Fits | None = None
     strata: Strata | None = None
     variants: dict[str, Number] = {}
-    official: dict[str, Number] = {}
+    official: dict[str, tuple[Number, Number, Number, int, Number]] = {}
 
 
 PAIR_FIELDS = ("difference", "low", "high", "p", "mde", "n", "clusters", "wins", "losses", "ties")
@@ -181,7 +181,8 @@ class PairColumn(_Part):
     Attributes:
         fields: What the numbers of a row are; 1,225 pairs of each column leave no room for names.
         rows: By ``a-b`` the numbers.
-        notes: By ``a-b`` the note, and test, unit and claim where they are not those of the column.
+        notes: By ``a-b`` the note, and test, unit and claim where they are not those of the column. Of other ways of scoring and
+            values near chance the browser tells.
         values: By ``a-b`` the values that were compared, where they are not the headlines: of age of acquisition, where each
             headline is of a model's own words, those over the words that both have.
     """

@@ -119,9 +119,9 @@ def short(label: str) -> str:
     return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"
 
 
-def _panels(figure: Any, count: int) -> list[Any]:
+def _panels(figure: Any, count: int, across: int) -> list[Any]:
     """So many panels in rows."""
-    across = min(_ACROSS, count)
+    across = min(across, count)
     axes = figure.subplots(math.ceil(count / across), across, squeeze=False)
     flat = [panel for row in axes for panel in row]
     for panel in flat[count:]:
@@ -137,7 +137,7 @@ def _effects(conditions: Conditions, titles: dict[str, str], path: Path) -> None
     colors = sns.color_palette("colorblind", len(places))
 
     def draw(figure: Any) -> None:
-        for number, (panel, (key, cells)) in enumerate(zip(_panels(figure, count), conditions.values.items(), strict=True)):
+        for number, (panel, (key, cells)) in enumerate(zip(_panels(figure, count, _ACROSS), conditions.values.items(), strict=True)):
             for place, cell, color in zip(places, cells.values(), colors, strict=True):
                 values = [point.value for point in cell.points]
                 panel.scatter(values, [place] * len(values), color=color, s=30, alpha=0.85, edgecolor="white", linewidth=0.5)
@@ -156,6 +156,7 @@ def _reading(board: Board, payload: Payload, task: str) -> Draw:
 
     labels = {(model.name, model.revision, model.backend): model for model in payload.models}
     found = [(labels[row.name, row.revision, row.backend], result) for row, result in board.records[task].items()]
+    across = 3  # five panels beside each other would be too small to read
     drawable = [(model, result) for model, result in found if result.status == "done" and result.items is not None]
     chosen = [(model.label, result) for model, result in sorted(drawable, key=lambda pair: pair[0].id)[:MOST_LINES]]
 
@@ -168,7 +169,7 @@ def _reading(board: Board, payload: Payload, task: str) -> Draw:
         colors = sns.color_palette("colorblind", len(frames))
 
         def draw(figure: Any) -> None:
-            panels = figure.subplots(1, len(TITLES))
+            panels = _panels(figure, len(TITLES), across)
             for panel, (measure, title) in zip(panels, TITLES.items(), strict=True):
                 ends: list[float] = []
                 for (label, frame), color, marker in zip(frames.items(), colors, "osD^vP*X", strict=False):
@@ -185,11 +186,12 @@ def _reading(board: Board, payload: Payload, task: str) -> Draw:
                     ends += [float(mine["predicted"].min()), float(mine["predicted"].max())]
                 panel.plot([min(ends), max(ends)], [min(ends), max(ends)], color="black", linewidth=1, linestyle="--")
                 panel.set(title=title, xlabel="predicted (ms)")
-            panels[0].set_ylabel("observed (ms)")
+            for panel in panels[::across]:
+                panel.set_ylabel("observed (ms)")
             handles, names = panels[0].get_legend_handles_labels()
-            figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
+            figure.legend(handles, names, loc="outside lower center", ncols=across, frameon=False)
 
-        _drawn(path, (13.0, 3.4), draw)
+        _drawn(path, (8.0, 5.4), draw)
 
     return paint
 

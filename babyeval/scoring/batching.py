@@ -31,12 +31,24 @@ class Work:
         positions: Positions put through the model, padding and recomputed ones included.
         nodes: Distinct input prefixes (trie) or tokens of distinct inputs (otherwise).
         halvings: How often a batch did not fit into memory.
+        planned: What the batches of the present questions cost together, in positions.
+        begun: What the batches cost that were begun, the present one included.
     """
 
     path: str = "cache"
     positions: int = 0
     nodes: int = 0
     halvings: int = 0
+    planned: int = 0
+    begun: int = 0
+
+    def plan(self, costs: Sequence[int]) -> None:
+        """Begins with questions whose batches cost so much each."""
+        self.planned, self.begun = sum(costs), 0
+
+    def share(self) -> float:
+        """How much of the work is done once the present batch is, from 0 to 1: long inputs, which come last, take longer."""
+        return self.begun / self.planned if self.planned else 0.0
 
 
 def position_budget(device: torch.device) -> int:

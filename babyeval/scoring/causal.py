@@ -40,7 +40,11 @@ def run_causal(view: ModelView, queries: Sequence[Query], trie: Trie, work: Work
     work.path = "trie"
     work.nodes += trie.nodes
     packs = sorted(trie.packs, key=len)
-    for start, end in group_by_budget([len(pack) for pack in packs], position_budget(view.device)):
+    ranges = list(group_by_budget([len(pack) for pack in packs], position_budget(view.device)))
+    costs = [(end - start) * len(packs[end - 1]) for start, end in ranges]
+    work.plan(costs)
+    for (start, end), cost in zip(ranges, costs, strict=True):
+        work.begun += cost
         yield from run_batch(lambda units: [_run_packs(view, queries, units, work)], packs[start:end], work)
 
 

@@ -36,7 +36,12 @@ def run_seq2seq(view: ModelView, queries: Sequence[Query], work: Work) -> Iterat
     # By length, and equal encoder inputs side by side.
     units = sorted(same.items(), key=lambda unit: (len(unit[0][0]), len(unit[0][1]), unit[0][0]))
     work.nodes += sum(map(len, {encoder for encoder, _ in same})) + sum(len(decoder) for _, decoder in same)
-    for start, end in _batches([pair for pair, _ in units], position_budget(view.device), view.pads):
+    pairs = [pair for pair, _ in units]
+    ranges = list(_batches(pairs, position_budget(view.device), view.pads))
+    costs = [_positions(view, pairs[start:end]) for start, end in ranges]
+    work.plan(costs)
+    for (start, end), cost in zip(ranges, costs, strict=True):
+        work.begun += cost
         yield from run_batch(lambda batch: [_run_units(view, queries, batch, work)], units[start:end], work)
 
 
@@ -61,9 +66,14 @@ def _batches(pairs: Sequence[Pair], budget: int, pads: bool) -> Iterator[tuple[i
 def _run_units(view: ModelView, queries: Sequence[Query], units: Sequence[tuple[Pair, list[int]]], work: Work) -> Answers:
     pairs = [pair for pair, _ in units]
     width = max(len(decoder) for _, decoder in pairs)
-    encoded = len({encoder for encoder, _ in pairs}) if view.encodes_once else len(pairs)
-    work.positions += encoded * max(len(encoder) for encoder, _ in pairs) + len(pairs) * width
+    work.positions += _positions(view, pairs)
     return read_rows(view, queries, [members for _, members in units], width, paired_inputs(view, pairs))
+
+
+def _positions(view: ModelView, pairs: Sequence[Pair]) -> int:
+    """Positions of one forward pass in encoder and decoder, padding included."""
+    encoded = len({encoder for encoder, _ in pairs}) if view.encodes_once else len(pairs)
+    return encoded * max(len(encoder) for encoder, _ in pairs) + len(pairs) * max(len(decoder) for _, decoder in pairs)
 
 
 def paired_inputs(view: ModelView, pairs: Sequence[Pair]) -> dict[str, Any]:
