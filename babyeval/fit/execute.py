@@ -22,7 +22,7 @@ from babyeval.fit.metrics import MetricMissing, get_metric
 from babyeval.fit.plan import fit_backend, hyper_digest, kept_seeds, state_name
 from babyeval.fit.summary import Predicted, fit_scores
 from babyeval.lock import alone
-from babyeval.progress import Advance, Reporter
+from babyeval.progress import Advance, Reporter, Share
 from babyeval.records import Counts, DataInfo, FileInfo, FitInfo, Provenance, SeedFit, TaskResult, Timing
 from babyeval.run.execute import not_run, record_failure
 from babyeval.run.plan import Plan, unexpected
@@ -345,7 +345,7 @@ class _OneFit:
         self.done = 0
 
     @contextlib.contextmanager
-    def bar(self, label: str, total: int, unit: str = "rows") -> Iterator[Advance]:
+    def bar(self, label: str, total: int, unit: str = "rows", share: Share | None = None) -> Iterator[Advance]:
         seen = 0
 
         def advance(count: int) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from babyeval.data.verify import departures
 from babyeval.errors import BabyevalError, MissingError, UsageError
 from babyeval.records import Counts, DataInfo, FileInfo, FitInfo, RunReport, TaskResult, Timing
+from babyeval.models.naming import counted
 from babyeval.run.groups import group_headlines
 from babyeval.run.plan import Plan, planned_backend, planned_dtype, planned_word_end, unexpected
 from babyeval.run.planned import Planned, PlannedTask
@@ -47,9 +48,12 @@ def execute(plan: Plan) -> list[TaskResult]:
 
 def _answer_all(plan: Plan, running: Sequence[PlannedTask], dtype: Dtype) -> Answers:
     """Answers the questions of all tasks of one precision at once, so that they share prefixes and batches."""
-    asked = [spans for planned in running if planned_dtype(plan, planned) == dtype for spans in planned.asked]
+    concerned = [planned for planned in running if planned_dtype(plan, planned) == dtype]
+    asked = [spans for planned in concerned for spans in planned.asked]
+    tasks, protocols = {planned.task.card.name for planned in concerned}, {planned.protocol.name for planned in concerned}
+    about = f"{counted(len(tasks), 'task')} under {counted(len(protocols), 'protocol')}"
     label = plan.model.name if plan.model.revision == "main" else f"{plan.model.name} ({plan.model.revision})"
-    return plan.engine.answer(plan.questions.of(asked), dtype, label) if asked else {}
+    return plan.engine.answer(plan.questions.of(asked), dtype, label, about) if asked else {}
 
 
 def _finish(plan: Plan, planned: PlannedTask, answers: Answers, start: float) -> TaskResult:

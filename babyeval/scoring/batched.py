@@ -34,11 +34,8 @@ def run_batched(view: ModelView, queries: Sequence[Query], work: Work) -> Iterat
         same.setdefault(query.input_ids, []).append(i)
     units = sorted(same.items(), key=lambda unit: len(unit[0]))
     work.nodes += sum(len(ids) for ids in same)
-    ranges = list(_batches([len(ids) for ids, _ in units], position_budget(view.device), view.pads))
-    costs = [(end - start) * len(units[end - 1][0]) for start, end in ranges]
-    work.plan(costs)
-    for (start, end), cost in zip(ranges, costs, strict=True):
-        work.begun += cost
+    ranges = _batches([len(ids) for ids, _ in units], position_budget(view.device), view.pads)
+    for start, end in work.plan(ranges, lambda start, end: (end - start) * len(units[end - 1][0])):
         yield from run_batch(lambda batch: [_run_units(view, queries, batch, work)], units[start:end], work)
 
 

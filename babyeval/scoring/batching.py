@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -42,12 +42,22 @@ class Work:
     planned: int = 0
     begun: int = 0
 
-    def plan(self, costs: Sequence[int]) -> None:
-        """Begins with questions whose batches cost so much each."""
+    def plan(self, ranges: Iterable[tuple[int, int]], cost: Callable[[int, int], int]) -> Iterator[tuple[int, int]]:
+        """Goes through the batches of some questions, and keeps `share`.
+
+        Args:
+            ranges: Where each batch begins and ends.
+            cost: The positions of such a batch, padding included.
+        """
+        ranges = list(ranges)
+        costs = [cost(*each) for each in ranges]
         self.planned, self.begun = sum(costs), 0
+        for each, positions in zip(ranges, costs, strict=True):
+            self.begun += positions
+            yield each
 
     def share(self) -> float:
-        """How much of the work is done once the present batch is, from 0 to 1: long inputs, which come last, take longer."""
+        """How much of the work is done once the present batch is, from 0 to 1: rows of long inputs, the last ones, cost more."""
         return self.begun / self.planned if self.planned else 0.0
 
 

@@ -40,11 +40,8 @@ def run_causal(view: ModelView, queries: Sequence[Query], trie: Trie, work: Work
     work.path = "trie"
     work.nodes += trie.nodes
     packs = sorted(trie.packs, key=len)
-    ranges = list(group_by_budget([len(pack) for pack in packs], position_budget(view.device)))
-    costs = [(end - start) * len(packs[end - 1]) for start, end in ranges]
-    work.plan(costs)
-    for (start, end), cost in zip(ranges, costs, strict=True):
-        work.begun += cost
+    ranges = group_by_budget([len(pack) for pack in packs], position_budget(view.device))
+    for start, end in work.plan(ranges, lambda start, end: (end - start) * len(packs[end - 1])):
         yield from run_batch(lambda units: [_run_packs(view, queries, units, work)], packs[start:end], work)
 
 

@@ -93,7 +93,7 @@ class Engine:
         return unknown
 
     def answer(
-        self, queries: Mapping[bytes, Query], dtype: Dtype = "float32", label: str = "scoring"
+        self, queries: Mapping[bytes, Query], dtype: Dtype = "float32", label: str = "scoring", about: str = ""
     ) -> Mapping[bytes, LogProbs]:
         """Log-probabilities of all reads of all queries.
 
@@ -101,6 +101,7 @@ class Engine:
             queries: The queries by key (`Query.key` with this engine's salt).
             dtype: Precision in which missing ones are computed.
             label: What the progress bar says.
+            about: What the questions are of, said before the bar where there is one.
 
         Raises:
             UsageError: The tokenizer gives ids that the model does not have.
@@ -108,7 +109,7 @@ class Engine:
         """
         missing = self.missing(queries, dtype)
         if missing:
-            self._compute({key: queries[key] for key in missing}, dtype, label)
+            self._compute({key: queries[key] for key in missing}, dtype, label, about)
         before = self.computations.get(dtype)
         self.computations[dtype] = Computation(
             dtype=dtype,
@@ -135,11 +136,13 @@ class Engine:
         """The device in use; None if no weights were loaded."""
         return next((str(view.device) for view in self._views.values()), None)
 
-    def _compute(self, queries: dict[bytes, Query], dtype: Dtype, label: str) -> None:
+    def _compute(self, queries: dict[bytes, Query], dtype: Dtype, label: str, about: str) -> None:
         known, cache = self._answers[dtype], self._cache(dtype)
         try:
             batches = self._batches(queries, dtype)
-            with self.reporter.bar(label, len(queries)) as advance:
+            if about:
+                self.reporter.note(f"{label}: {about}")
+            with self.reporter.bar(label, len(queries), share=self.works[dtype].share) as advance:
                 for named in batches:
                     cache.put(named)
                     self._note_damage(cache)

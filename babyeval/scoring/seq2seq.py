@@ -37,11 +37,8 @@ def run_seq2seq(view: ModelView, queries: Sequence[Query], work: Work) -> Iterat
     units = sorted(same.items(), key=lambda unit: (len(unit[0][0]), len(unit[0][1]), unit[0][0]))
     work.nodes += sum(map(len, {encoder for encoder, _ in same})) + sum(len(decoder) for _, decoder in same)
     pairs = [pair for pair, _ in units]
-    ranges = list(_batches(pairs, position_budget(view.device), view.pads))
-    costs = [_positions(view, pairs[start:end]) for start, end in ranges]
-    work.plan(costs)
-    for (start, end), cost in zip(ranges, costs, strict=True):
-        work.begun += cost
+    ranges = _batches(pairs, position_budget(view.device), view.pads)
+    for start, end in work.plan(ranges, lambda start, end: _positions(view, pairs[start:end])):
         yield from run_batch(lambda batch: [_run_units(view, queries, batch, work)], units[start:end], work)
 
 

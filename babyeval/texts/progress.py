@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from babyeval.progress import Advance, Reporter
+from babyeval.progress import Advance, Reporter, Share
 
 
 class OneBar:
@@ -31,7 +31,7 @@ class OneBar:
         self._advance(self._left)
 
     @contextlib.contextmanager
-    def bar(self, label: str, total: int, unit: str = "rows") -> Iterator[Advance]:
+    def bar(self, label: str, total: int, unit: str = "rows", share: Share | None = None) -> Iterator[Advance]:
         """Shares the current block out among ``total`` questions."""
         size, done = self._left, 0
 
