@@ -19,7 +19,9 @@ def main() -> None:
 def interrupted() -> NoReturn:
     """Ends the process after Ctrl-C."""
     print(
-        "Interrupted. What was computed is kept: the same command goes on from here (a training with --resume).", file=sys.stderr
+        "Interrupted. What was computed is kept: the same command goes on from here (a training with --resume). "
+        "A run keeps the rows that it has scored, and writes its records at the end.",
+        file=sys.stderr,
     )
     sys.exit(INTERRUPTED)
 

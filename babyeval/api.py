@@ -16,7 +16,7 @@ from babyeval.run.plan import Plan, make_plan
 from babyeval.run.prepared import Prepared
 from babyeval.run.sweep import open_models, results_of_failure
 from babyeval.run.trajectory import add_trajectories
-from babyeval.store import ResultStore
+from babyeval.store import DamagedRecord, ResultStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,12 +104,15 @@ def _run(
         plan.engine.close()
 
 
-def load_results(folder: str | Path = "results", *, seeds: bool = False) -> pd.DataFrame:
+def load_results(
+    folder: str | Path = "results", *, seeds: bool = False, damaged: list[DamagedRecord] | None = None
+) -> pd.DataFrame:
     """All scores of a results folder as a table, one row per score.
 
     Args:
         folder: What ``babyeval run --out`` wrote.
         seeds: Also the scores of single fine-tuning seeds, with their number in a column ``seed``.
+        damaged: Takes up the errors of records that cannot be read, which then stop nothing.
 
     Returns:
         Columns ``model``, ``revision``, ``task``, ``protocol``, ``split``, ``backend``, ``status``,
@@ -118,7 +121,7 @@ def load_results(folder: str | Path = "results", *, seeds: bool = False) -> pd.D
 
     Raises:
         MissingError: There is no such folder.
-        UsageError: A record is damaged.
+        UsageError: A record is damaged and ``damaged`` is not given.
     """
     import pandas as pd
 
@@ -131,7 +134,7 @@ def load_results(folder: str | Path = "results", *, seeds: bool = False) -> pd.D
         *(["seed"] if seeds else []),
     ]
     rows: list[dict[str, Any]] = []
-    for result in ResultStore(Path(folder)).results(seeds):
+    for result in ResultStore(Path(folder)).results(seeds, damaged):
         common = {
             "model": result.model.name,
             "revision": result.model.revision,

@@ -11,7 +11,7 @@ from typing import Any
 from babyeval.errors import MissingError, UsageError
 from babyeval.models.revisions import by_words, equal_weights
 from babyeval.records import SCHEMA_VERSION, Score, TaskResult
-from babyeval.store import ResultStore
+from babyeval.store import DamagedRecord, ResultStore
 
 _SPLITS = ("full", "fast", "mini")  # the largest first
 
@@ -104,7 +104,7 @@ def selected(
     """
     left = list(results)
     if not left:
-        raise MissingError("The results folder holds no record.", hint="Fill it by 'babyeval run --out FOLDER'.")
+        raise MissingError("The results folder holds no record that can be read.", hint="Fill it by 'babyeval run --out FOLDER'.")
     wanted = {"task": task, "model": model, "protocol": protocol, "split": split, "backend": backend, "revisions": revisions}
     for what, value in wanted.items():
         if value is None:
@@ -127,6 +127,7 @@ def learning_curve(
     model: str | None = None,
     revisions: str | None = None,
     backend: str | None = None,
+    damaged: list[DamagedRecord] | None = None,
 ) -> Curve:
     """A task's headlines against the words that each checkpoint has seen.
 
@@ -138,12 +139,13 @@ def learning_curve(
         model: Only this model.
         revisions: Only revisions that match this glob.
         backend: Only this backend.
+        damaged: Takes up the errors of records that cannot be read, which then stop nothing.
 
     Raises:
         MissingError: No record fits, or one does not say how many words its model has seen.
-        UsageError: Protocol or split have to be chosen; or a record is damaged.
+        UsageError: Protocol or split have to be chosen; or a record is damaged and ``damaged`` is not given.
     """
-    stored = ResultStore(folder).results()
+    stored = ResultStore(folder).results(damaged=damaged)
     done = [result for result in stored if result.status == "done" and result.headlines and not result.checkpoints]
     left = selected(done, model=model, revisions=revisions, task=task, protocol=protocol, split=split, backend=backend)
     if protocol is None:

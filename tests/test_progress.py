@@ -60,3 +60,20 @@ def test_a_terminal_gets_bars(monkeypatch, terminal, kind):
     stream.isatty = lambda: terminal
     monkeypatch.setattr(sys, "stderr", stream)
     assert isinstance(reporter(), kind)
+
+
+def test_the_time_left_follows_the_work_where_rows_differ_in_cost(capsys, monkeypatch):
+    """Half of the rows are done, and a tenth of the work: nine times as long is left."""
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with Lines().bar("model", 100, share=lambda: 0.1) as advance:
+        now[0] += 20.0
+        advance(50)
+    assert capsys.readouterr().err.splitlines()[1] == "model: 50 of 100 rows, 2 rows/s, 180 s left"
+
+
+def test_a_bar_shows_the_time_left_by_work_too(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_left", lambda elapsed, share: 4000.0 * share)
+    with Bars().bar("model", 10, share=lambda: 0.95) as advance:
+        advance(4)
+    assert "1:03:20" in capsys.readouterr().err

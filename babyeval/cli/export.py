@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from babyeval.official.submission import Submission
+    from babyeval.store import DamagedRecord
 
 FORMATS = ("babylm-2025", "babylm-2026", "csv", "parquet")
 
@@ -91,6 +92,7 @@ def _export_submission(made: Submission, format: str, out: Path | None) -> None:
 def _export_table(
     results: Path, format: str, out: Path | None, model: str | None, revision: str | None, backend: str | None
 ) -> None:
+    from babyeval.cli.results import name_damaged
     from babyeval.errors import UsageError
     from babyeval.official.table import score_table
 
@@ -99,7 +101,11 @@ def _export_table(
         raise UsageError(f"The name ends in '{out.suffix}', and the format is {format}.", where=str(out), hint=hint)
     if format == "parquet" and out is None:
         raise UsageError("Parquet is no text for a terminal.", hint="Name a file by --out FILE.parquet, or choose --format csv.")
-    table = score_table(results, model=model, revision=revision, backend=backend)
+    damaged: list[DamagedRecord] = []
+    try:
+        table = score_table(results, model=model, revision=revision, backend=backend, damaged=damaged)
+    finally:
+        name_damaged(damaged)
     if out is None:
         table.to_csv(sys.stdout, index=False, lineterminator="\n")
         return

@@ -21,6 +21,8 @@ from babyeval.run.plan import Plan, planned_backend
 _WIDTH_WITHOUT_TERMINAL = 130
 WIDE = 110  # columns that the whole table of results takes
 
+_Remark = tuple[str, str, str, str]  # of what task, the remark, under which protocol, of which revision
+
 
 def console() -> Console:
     """Standard output; wide enough for tables where there is no terminal."""
@@ -53,6 +55,8 @@ def print_results(outcome: RunReport, out: Path) -> None:
             screen.print(table)
     for line in _all_remarks(outcome.results):
         screen.print(Text(line))
+    if any(result.split.startswith("mini") and result.status == "done" for result in outcome.results):
+        screen.print(Text("mini: such splits are made up for trying out; they show that everything runs, and measure nothing."))
     for line in dict.fromkeys(_group_line(group, len(revisions[group.model]) > 1) for group in outcome.groups):
         screen.print(Text(line))
     if any(result.status == "done" for result in outcome.results):
@@ -219,22 +223,30 @@ def _all_remarks(results: Sequence[TaskResult]) -> list[str]:
     """What a reader of the numbers must know; what holds under several protocols or revisions is said once."""
     revisions = _revisions(results)
     several = len(revisions) > 1
-    said: dict[tuple[str, str, str], list[TaskResult]] = {}
+    said: dict[str, list[_Remark]] = {name: [] for name in revisions}
     stopped: dict[str, None] = {}
     for result in results:
         name, revision = result.model.name, result.model.revision
         if result.model.kind == "unknown" and result.status in ("failed", "skipped"):  # the checkpoint as a whole
             stopped[f"{name} ({revision}): {result.status}. {result.error}"] = None
             continue
-        for remark in _remarks(result):
-            said.setdefault((name, result.task.name, remark), []).append(result)
-    lines = []
-    for (name, task, remark), members in said.items():
-        there = dict.fromkeys(result.model.revision for result in members)
-        only = f"; {', '.join(there)}" if len(there) < len(revisions[name]) else ""
-        protocols = ", ".join(dict.fromkeys(result.protocol for result in members))
-        lines.append(f"{f'{name}, ' if several else ''}{task} ({protocols}{only}): {remark}")
+        whose = f"{name}, {result.task.name}" if several else result.task.name
+        said[name] += [(whose, remark, result.protocol, revision) for remark in _remarks(result)]
+    lines = [line for name, remarks in said.items() for line in _said_once(remarks, len(revisions[name]))]
     return [*stopped, *lines, *_equal_revisions(results)]
+
+
+def _said_once(remarks: Sequence[_Remark], revisions: int = 1) -> list[str]:
+    """Lines that name the protocols under which a remark holds, and the revisions if they are not all of so many."""
+    members: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for whose, remark, protocol, revision in remarks:
+        members.setdefault((whose, remark), []).append((protocol, revision))
+    lines = []
+    for (whose, remark), places in members.items():
+        protocols, there = (list(dict.fromkeys(names)) for names in zip(*places, strict=True))
+        only = f"; {', '.join(there)}" if len(there) < revisions else ""
+        lines.append(f"{whose} ({', '.join(protocols)}{only}): {remark}")
+    return lines
 
 
 def _equal_revisions(results: Sequence[TaskResult]) -> list[str]:
@@ -247,9 +259,7 @@ def _equal_revisions(results: Sequence[TaskResult]) -> list[str]:
 
 
 def _remarks(result: TaskResult) -> list[str]:
-    # What a protocol or split does not know is said by the table; where checkpoints lack, the reason says what to do.
-    told = result.error and (result.status != "not_applicable" or result.task.family == "acquisition")
-    lines = [f"{result.status.replace('_', ' ')}. {result.error}"] if told else []
+    lines = [f"{result.status.replace('_', ' ')}. {result.error}"] if result.error else []
     if result.split.startswith("mini") and result.task.mini_note and result.status == "done":
         lines.append(f"mini: {result.task.mini_note}.")
     if result.data and result.data.departs:
@@ -261,6 +271,9 @@ def _remarks(result: TaskResult) -> list[str]:
             name = " ".join(filter(None, ("" if score in result.headlines else score.metric, score.subset)))
             said = f"no interval, {score.note}." if score.value is not None and score.ci_low is None else f"{score.note}."
             lines.append(f"{name}: {said}" if name else said)
+    others = (score for score in result.scores if not score.group and score not in result.headlines)
+    units = {score.metric: score.unit for score in others if score.unit not in ("percent", "correlation", "words")}
+    lines += [f"{metric} is in {unit}." for metric, unit in units.items()]
     counts = result.counts
     if counts and counts.nan:
         lines.append(f"{counts.nan} items with NaN scores; {result.protocol} gives them a meaning, the model has none.")
@@ -353,9 +366,9 @@ def print_plan(summary: dict[str, Any]) -> None:
         screen.print(simple_table(title, columns, rows, (4, 5, 6)))
     if summary["fits"]:
         screen.print(_table_of_planned_fits(name, summary["fits"], words))
-    for task in [*summary["tasks"], *summary["fits"]]:
-        if task["reason"]:
-            screen.print(Text(f"{task['task']}: {task['reason']}"))
+    planned = [*summary["tasks"], *summary["fits"]]
+    for line in _said_once([(one["task"], one["reason"], one["protocol"], "") for one in planned if one["reason"]]):
+        screen.print(Text(line))
     if summary["tasks"]:
         screen.print(f"{summary['to_compute']:,} of {summary['queries']:,} distinct queries would be computed.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,19 +30,13 @@ def list_(results: Results = None, json: Json = False) -> None:
 
     Example: babyeval results list
     """
-    import sys
-
     from babyeval.cli import render
     from babyeval.curve import selected
     from babyeval.models.naming import short_count
     from babyeval.store import ResultStore
 
     store = ResultStore(settings(out=results).out)
-    damaged: list[DamagedRecord] = []
-    readable = list(store.results(damaged=damaged))
-    for error in damaged:
-        print(f"Note: {error.what} {error.where}. {error.hint}", file=sys.stderr)
-    there = selected(readable)
+    there = selected(_readable(store))
     if json:
         render.print_json([_listed(store, result) for result in there])
         return
@@ -80,7 +75,7 @@ def show(
 
     store = ResultStore(settings(out=results).out)
     wanted = {"model": model, "revisions": revisions, "task": task, "protocol": protocol, "split": split, "backend": backend}
-    there = selected(store.results(), **wanted)
+    there = selected(_readable(store), **wanted)
     if by is not None:
         _show_subsets(there, by, json)
         return
@@ -123,7 +118,11 @@ def curve(
     if figure is not None:
         figure_format(figure)
     choice = {"protocol": protocol, "split": split, "model": model, "revisions": revisions, "backend": backend}
-    made = learning_curve(settings(out=results).out, task, **choice)
+    damaged: list[DamagedRecord] = []
+    try:
+        made = learning_curve(settings(out=results).out, task, **choice, damaged=damaged)
+    finally:
+        name_damaged(damaged)
     if json:
         render.print_json(made.as_json())
     elif csv:
@@ -171,10 +170,26 @@ def figure(
     figure_format(out)
     store = ResultStore(settings(out=results).out)
     choice = {"model": model, "revisions": revision, "task": task, "protocol": protocol, "split": split, "backend": backend}
-    there = selected(store.results(), **choice)
+    there = selected(_readable(store), **choice)
     robust = [result for result in there if result.protocol == "robust"] if protocol is None else []
     write_reading_figure(store, only_record(robust or there), out)
     print(f"Wrote {out}.", file=sys.stderr)
+
+
+def name_damaged(damaged: Sequence[DamagedRecord]) -> None:
+    """Says on stderr which records are left out, since they cannot be read."""
+    import sys
+
+    for error in damaged:
+        print(f"Note: {error.what} {error.where}. {error.hint}", file=sys.stderr)
+
+
+def _readable(store: ResultStore) -> list[TaskResult]:
+    """All records that can be read; the others are named on stderr."""
+    damaged: list[DamagedRecord] = []
+    there = list(store.results(damaged=damaged))
+    name_damaged(damaged)
+    return there
 
 
 def _listed(store: ResultStore, result: TaskResult) -> dict[str, object]:

@@ -39,6 +39,8 @@ class ModelRef:
 def parse_model(text: str) -> ModelRef:
     """Splits ``[NAME=]PATH_OR_ID[@REV]``; an existing path is taken whole.
 
+    Paths may hold "=", as names may: the name ends at the first one behind which there is an existing path, else at the first.
+
     Raises:
         UsageError: Nothing stands behind the name, or a local folder is given a revision (D36).
 
@@ -48,8 +50,10 @@ def parse_model(text: str) -> ModelRef:
     """
     if text.strip() and _exists(text):
         return ModelRef(None, text, None)
-    name, equals, source = text.rpartition("=")
-    if not source.strip() or (equals and not name):
+    splits = [(text[:i], text[i + 1 :]) for i, letter in enumerate(text) if letter == "="]
+    whole: tuple[str | None, str] = (None, text)
+    name, source = next((split for split in splits if split[1].strip() and _exists(split[1])), splits[0] if splits else whole)
+    if not source.strip() or name == "":
         raise UsageError(f"'{text}' names no model.", hint="Write --model PATH, --model ORG/NAME or --model NAME=PATH.")
     revision = None
     if not _exists(source):
@@ -61,7 +65,7 @@ def parse_model(text: str) -> ModelRef:
                 if _GLOB.search(revision)
                 else f"Name the folder of that checkpoint instead, for example {source}/{revision}.",
             )
-    return ModelRef(name or None, source, revision or None)
+    return ModelRef(name, source, revision or None)
 
 
 def _exists(path: str) -> bool:

@@ -10,9 +10,16 @@ from babyeval.errors import MissingError, UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from babyeval.store import DamagedRecord
+
 
 def score_table(
-    results: Path, *, model: str | None = None, revision: str | None = None, backend: str | None = None
+    results: Path,
+    *,
+    model: str | None = None,
+    revision: str | None = None,
+    backend: str | None = None,
+    damaged: list[DamagedRecord] | None = None,
 ) -> pd.DataFrame:
     """All scores in a fixed order: by folder, and inside a record as it lists them.
 
@@ -21,14 +28,15 @@ def score_table(
         model: Only this model's.
         revision: Only this revision's.
         backend: Only this backend's.
+        damaged: Takes up the errors of records that cannot be read, which then stop nothing.
 
     Raises:
         MissingError: There is no such folder, or it holds no scores.
-        UsageError: Nothing fits the choice, or a record is damaged.
+        UsageError: Nothing fits the choice, or a record is damaged and ``damaged`` is not given.
     """
     from babyeval.api import load_results
 
-    table = load_results(results)
+    table = load_results(results, damaged=damaged)
     if table.empty:
         raise MissingError("The results folder holds no scores.", where=str(results), hint="Make some by 'babyeval run'.")
     for column, wanted in (("model", model), ("revision", revision), ("backend", backend)):

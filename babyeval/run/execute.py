@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from babyeval.data.verify import departures
 from babyeval.errors import BabyevalError, MissingError, UsageError
-from babyeval.records import Counts, DataInfo, FileInfo, FitInfo, RunReport, TaskResult, Timing
 from babyeval.models.naming import counted
+from babyeval.records import Counts, DataInfo, FileInfo, FitInfo, RunReport, TaskResult, Timing
 from babyeval.run.groups import group_headlines
 from babyeval.run.plan import Plan, planned_backend, planned_dtype, planned_word_end, unexpected
 from babyeval.run.planned import Planned, PlannedTask

@@ -74,7 +74,7 @@ def test_evaluate_prints_nothing_unless_told_where(tiny, tmp_path, capfd):
         def __init__(self):
             self.seen = []
 
-        def bar(self, label, total):
+        def bar(self, label, total, unit="rows", share=None):
             import contextlib
 
             self.seen.append((label, total))
@@ -85,7 +85,8 @@ def test_evaluate_prints_nothing_unless_told_where(tiny, tmp_path, capfd):
 
     told = Told()
     babyeval.evaluate(tiny, "blimp", split="mini", out=tmp_path / "a", reporter=told)
-    (label, total), *counts = told.seen
+    about, (label, total), *counts = told.seen
+    assert about == "tiny: 1 task under 1 protocol"
     assert label == "tiny"
     assert sum(counts) == total > 0
     babyeval.evaluate(tiny, "blimp_supplement", split="mini", out=tmp_path / "b")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 from pathlib import Path
@@ -130,9 +132,18 @@ def test_refusals(given, code, words, place):
 
 def test_damaged_record_is_named(place, tmp_path):
     root = Path(shutil.copytree(place / "results", tmp_path / "results"))
-    records_in(root)[0].write_text("{")
-    for format in ("csv", "babylm-2026"):
-        assert_refused(inside("export", root, "--format", format, cwd=place), 2, "record cannot be read", "result.json")
+    first, *others = records_in(root)
+    first.write_text("{")
+    refused = inside("export", root, "--format", "babylm-2026", cwd=place)
+    assert_refused(refused, 2, "record cannot be read", str(first))
+    table = inside("export", root, "--format", "csv", cwd=place)
+    assert (table.code, table.err.count("record cannot be read")) == (0, 1)
+    assert str(first) in table.err
+    found = {tuple(row[key] for key in ("model", "task", "protocol")) for row in csv.DictReader(io.StringIO(table.out))}
+    assert found == {(path.parts[-6], path.parts[-4], path.parts[-2]) for path in others}
+    for path in others:
+        path.write_text("{")
+    assert_refused(inside("export", root, "--format", "csv", cwd=place), 3, "record cannot be read", "holds no scores")
 
 
 def test_passwords_open_archives(place, tmp_path):

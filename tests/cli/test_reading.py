@@ -18,6 +18,7 @@ def test_both_headlines_are_shown_with_their_intervals(tiny, tmp_path):
         ["delta_log_likelihood", "eye_tracking"], ["delta_log_likelihood", "self_paced"],
     ]  # fmt: skip
     assert all(" to " in line for line in shown)
+    assert done.out.count("\nreading (robust): delta_log_likelihood is in nats per 1,000 words.\n") == 1
 
 
 def test_a_limited_run_says_why_it_has_no_number(tiny, tmp_path):

@@ -236,6 +236,26 @@ def test_wrong_wishes_say_what_there_is(place, args, code, words):
     assert done.out == ""
 
 
+def test_a_damaged_record_is_left_out_and_named(tmp_path):
+    folder = tmp_path / "r"
+    store_one(folder, "chck_1M", 10**6)
+    store_one(folder, "chck_2M", 2 * 10**6)
+    first, second = records_in(folder)
+    first.write_text("{")
+    for args in (("show", "--json"), ("show",), ("curve", "--task", "blimp", "--json"), ("list",)):
+        done = inside("results", *args[:1], "r", *args[1:], cwd=tmp_path)
+        assert done.code == 0, done.err
+        assert "chck_2M" in done.out
+        assert "chck_1M" not in done.out
+        assert done.err.count("A record cannot be read") == 1
+        assert first.relative_to(tmp_path).as_posix() in done.err
+    second.write_text("{")
+    for args in (("show",), ("curve", "--task", "blimp")):
+        refused = inside("results", *args[:1], "r", *args[1:], cwd=tmp_path)
+        assert_refused(refused, 3, "holds no record that can be read")
+        assert refused.err.count("A record cannot be read") == 2
+
+
 def test_a_figure_that_cannot_be_written_is_an_error(place, tmp_path):
     (tmp_path / "file").write_text("")
     done = inside("results", "curve", place / "results", "--task", "blimp", "--figure", "file/c.svg", cwd=tmp_path)

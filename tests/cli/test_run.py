@@ -59,7 +59,7 @@ def test_table_names_model_backend_and_where_the_records_lie(ran):
 
 
 def test_progress_goes_to_stderr_as_plain_lines_with_a_total(ran):
-    assert re.search(r"^tiny: [\d,]+ rows$", ran.err, re.MULTILINE)
+    assert re.search(r"^tiny: 2 tasks under 1 protocol\ntiny: [\d,]+ rows$", ran.err, re.MULTILINE)
     assert re.search(r"^tiny: done, [\d,]+ rows in [\d.]+ s$", ran.err, re.MULTILINE)
     assert "\x1b" not in ran.out + ran.err
     assert "Warning" not in ran.err
@@ -160,12 +160,32 @@ def test_dry_run_shows_the_plan_writes_nothing_and_loads_no_weights(tiny, tmp_pa
     plans = inside(*command, "--json", cwd=tmp_path)
     assert plans.code == 0
     (plan,) = plans.json
+    assert "\naoa (robust, babylm-2025, babylm-2026): 'aoa' needs several" in table.out
+    assert table.out.count("'aoa' needs several checkpoints") == 1
     blimp = [task for task in plan["tasks"] if task["task"] == "blimp"]
     assert [task["protocol"] for task in blimp] == ["robust", "babylm-2025", "babylm-2026"]
     assert {task["state"] for task in blimp} == {"run"}
     assert all(task["items"] == len(mini_lines("blimp")) and task["to_compute"] == task["queries"] for task in blimp)
     assert plan["to_compute"] == plan["queries"] < sum(task["queries"] or 0 for task in plan["tasks"])
     assert not (tmp_path / "results").exists()
+
+
+def test_a_run_says_why_a_task_does_not_apply_as_its_dry_run_does(tiny, tmp_path):
+    command = ("run", "--model", tiny, "--tasks", "comps", "--split", "fast", "--protocol", "all")
+    planned, done = inside(*command, "--dry-run", cwd=tmp_path), inside(*command, cwd=tmp_path)
+    assert (planned.code, done.code) == (0, 0)
+    why = "'comps' has no fast set.\n  What next: Take the full one: --split full.\n"
+    assert f"\ncomps (robust, babylm-2025, babylm-2026): {why}" in planned.out
+    assert f"\ncomps (robust, babylm-2025, babylm-2026): not applicable. {why}" in done.out
+    year = inside("run", "--model", tiny, "--tasks", "wug_adj", "--split", "mini", "--protocol", "babylm-2026", cwd=tmp_path)
+    assert "\nwug_adj (babylm-2026): not applicable. 'wug_adj' is not part of babylm-2026.\n" in year.out
+    assert "measure nothing" not in done.out + year.out, "nothing was measured on a mini split"
+
+
+def test_a_table_with_mini_results_says_once_that_they_measure_nothing(ran, place):
+    again = inside("results", "show", "out", cwd=place)
+    for shown in (ran.out, again.out):
+        assert shown.count("they show that everything runs, and measure nothing") == 1
 
 
 def test_dry_run_knows_what_is_done_already(ran, place, tiny):

@@ -23,7 +23,7 @@ def _empty_folder(tmp_path, monkeypatch):
         ("org/model", (None, "org/model", None)),
         ("org/model@main", (None, "org/model", "main")),
         ("small=org/model@chck_10M", ("small", "org/model", "chck_10M")),
-        ("a=b=c/d", ("a=b", "c/d", None)),
+        ("a=b=c/d", ("a", "b=c/d", None)),
         ("a: b/c=./m", ("a: b/c", "./m", None)),
         ("org/model@", (None, "org/model", None)),
         ("size 10M @ home=org/model", ("size 10M @ home", "org/model", None)),
@@ -39,6 +39,22 @@ def test_an_existing_path_is_taken_whole(name):
     assert parse_model(name) == ModelRef(None, name, None)
     assert parse_model(name).is_local
     assert parse_model(f"named={name.replace('=', '')}").name == "named"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "source"),
+    [
+        ("hm/lr=3e-4", None, "hm/lr=3e-4"),
+        ("base=hm/lr=3e-4", "base", "hm/lr=3e-4"),
+        ("base=hm/lr=3e-4/wd=0.1", "base", "hm/lr=3e-4/wd=0.1"),
+        ("lr=3e-4=hm/plain", "lr=3e-4", "hm/plain"),
+        ("base=hm/lr=9", "base", "hm/lr=9"),  # the message names what is not there as it was written
+    ],
+)
+def test_equals_signs_may_stand_in_names_and_in_paths(text, name, source):
+    for folder in ("hm/lr=3e-4/wd=0.1", "hm/plain"):
+        Path(folder).mkdir(parents=True)
+    assert parse_model(text) == ModelRef(name, source, None)
 
 
 def test_a_named_folder_may_hold_an_at_sign():

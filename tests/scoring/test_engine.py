@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -296,3 +297,31 @@ def test_reduced_precision_of_matrix_products_is_off_while_scoring(checkpoint, q
         engine.close()
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize(("architecture", "kind"), [("llama", "bos"), ("bert", "cls_sep"), ("t5", "t5")])
+def test_the_share_of_work_done_is_that_of_positions_not_of_rows(architecture, kind, tiny_folder, monkeypatch):
+    """Short inputs come first: by rows, the time left is far too short."""
+    monkeypatch.setattr(batching, "_POSITIONS_CPU", 60)
+    seen: list[tuple[float, float, int]] = []
+
+    class Listening(Quiet):
+        @contextlib.contextmanager
+        def bar(self, label, total, unit="rows", share=None):
+            rows = 0
+
+            def advance(count):
+                nonlocal rows
+                rows += count
+                seen.append((share(), rows / total, engine.works["float32"].positions))
+
+            yield advance
+
+    checkpoint = opened(tiny_folder(architecture, kind))
+    engine = Engine(checkpoint, device="cpu", reporter=Listening())
+    rows_of(engine, list(encoder(checkpoint).encode(SPANS)))
+    engine.close()
+    total = engine.works["float32"].positions
+    assert len(seen) > 1
+    assert [share for share, _, _ in seen] == pytest.approx([positions / total for _, _, positions in seen])
+    assert max(abs(share - rows) for share, rows, _ in seen) > 0.05
