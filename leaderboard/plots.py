@@ -137,7 +137,9 @@ def _effects(conditions: Conditions, titles: dict[str, str], path: Path) -> None
     colors = sns.color_palette("colorblind", len(places))
 
     def draw(figure: Any) -> None:
-        for number, (panel, (key, cells)) in enumerate(zip(_panels(figure, count, _ACROSS), conditions.values.items(), strict=True)):
+        for number, (panel, (key, cells)) in enumerate(
+            zip(_panels(figure, count, _ACROSS), conditions.values.items(), strict=True)
+        ):
             for place, cell, color in zip(places, cells.values(), colors, strict=True):
                 values = [point.value for point in cell.points]
                 panel.scatter(values, [place] * len(values), color=color, s=30, alpha=0.85, edgecolor="white", linewidth=0.5)

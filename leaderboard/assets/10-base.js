@@ -101,9 +101,23 @@ BE.select = (id, label, options, value, onchange) =>
     BE.h("select", { id, onchange },
       options.map(([key, text]) => BE.h("option", { value: key, selected: String(key) === String(value), dir: "auto" }, text))));
 
-// A table that scrolls by itself, so that the page never does sideways; reachable by keyboard.
-BE.scroller = (label, table, className) =>
-  BE.h("div", { class: `scroller ${className || ""}`, role: "region", "aria-label": label, tabindex: "0" }, table);
+// What is wide scrolls by itself, so that the page never does sideways; reachable by keyboard. A line and a shadow tell of the rest.
+BE.scroller = (label, content, className) => {
+  const box = BE.h("div", { class: `scroller ${className || ""}`, role: "region", "aria-label": label, tabindex: "0" }, content);
+  const edge = BE.h("div", { class: "edge" }, box);
+  const hint = BE.h("p", { class: "sideways", hidden: true, "aria-hidden": "true" }, "Wider than it can be shown: scroll sideways \u2192");
+  const look = () => {
+    const room = box.scrollWidth - box.clientWidth;
+    hint.hidden = room <= 1;
+    edge.classList.toggle("more", room - box.scrollLeft > 1);
+  };
+  // In the next frame: what is changed inside an observer's call may be one turn too late for the browser, which reports an error.
+  const observer = new ResizeObserver(() => requestAnimationFrame(look));
+  observer.observe(box);
+  observer.observe(content);
+  box.addEventListener("scroll", look, { passive: true });
+  return BE.h("div", { class: "wider" }, hint, edge);
+};
 
 BE.headRow = (titles) =>
   BE.h("tr", null, titles.map((title) => (title === "" ? BE.h("td") : BE.h("th", { scope: "col", class: Array.isArray(title) ? title[1] : null },

@@ -24,6 +24,29 @@ BE.stratumSize = (column, part, i) => (part.n || column.task.strata_n)[i];
 
 BE.cells = (column) => Object.values(column.scores);
 
+// Other protocols' numbers of a score, as they are shipped.
+const OTHER_FIELDS = ["value", "low", "high", "n", "chance"];
+const named = (numbers) => Object.fromEntries(OTHER_FIELDS.map((field, i) => [field, numbers[i]]));
+
+// A column as a protocol gives it: the page's own, or another's, of which there are values, intervals, items and chance level.
+// The best, and tests, are the page's own.
+BE.under = (column, protocol) => {
+  if (!protocol) return column;
+  if (!column.others.has(protocol)) {
+    const there = Object.entries(column.scores).filter(([, cell]) => (cell.official || {})[protocol]);
+    const scores = Object.fromEntries(there.map(([id, cell]) => [id, named(cell.official[protocol])]));
+    const levels = [...new Set(Object.values(scores).map((cell) => cell.chance))];
+    column.others.set(protocol, {
+      ...column, ...shape(column.task, Object.values(scores), levels.length === 1 ? levels[0] : null), scores, protocol,
+      mixed: (BE.payload.mixed_official[column.key] || {})[protocol] || null, best: new Set(), even: false, untested: false,
+    });
+  }
+  return column.others.get(protocol);
+};
+
+// Which models are marked: none where none is told from the best.
+BE.isBest = (column, model) => !column.mixed && !column.even && column.best.has(String(model.id));
+
 const UNITS = {
   percent: { digits: 1, fine: 2, difference: " points", name: "percent" },
   correlation: { digits: 2, fine: 2, difference: "", name: "correlation" },
@@ -31,48 +54,52 @@ const UNITS = {
 };
 BE.unit = (name) => UNITS[name] || { digits: 3, fine: 3, difference: ` ${name}`, name };
 
-BE.column = (payload, group, task, headline) => {
-  const scores = payload.scores[headline.key] || {};
-  const cells = Object.values(scores);
+// What follows from a column's numbers: digits, range, items.
+function shape(task, cells, chance) {
   const numbers = cells.flatMap((cell) => [cell.value, cell.low, cell.high, cell.chance]).filter(BE.isNumber);
   const sizes = [...new Set(cells.map((cell) => cell.n).filter(BE.isNumber))].sort((a, b) => a - b);
   const unit = BE.unit(task.unit);
   const largest = Math.max(0, ...cells.map((cell) => cell.value).filter(BE.isNumber).map(Math.abs));
-  const chance = BE.isNumber(task.chance) ? task.chance : null;
-  const valued = cells.filter((cell) => BE.isNumber(cell.value)).length;
   return {
-    key: headline.key, title: headline.title, group, task, headline, scores, chance,
-    higher: task.higher_is_better, unit,
+    chance: BE.isNumber(chance) ? chance : null,
     // Partial R2 is a few percent, where one digit would hide the differences.
     digits: task.unit === "percent" && largest < 10 ? unit.fine : unit.digits,
     domain: numbers.length ? [Math.min(...numbers), Math.max(...numbers)] : [0, 1],
     items: sizes.length > 1 ? `${BE.count(sizes[0])}\u2013${BE.count(sizes[sizes.length - 1])}` : BE.count(sizes[0]),
+  };
+}
+
+BE.column = (payload, group, task, headline) => {
+  const scores = payload.scores[headline.key] || {};
+  const cells = Object.values(scores);
+  const valued = cells.filter((cell) => BE.isNumber(cell.value)).length;
+  return {
+    key: headline.key, title: headline.title, group, task, headline, scores, protocol: "", others: new Map(),
+    higher: task.higher_is_better, unit: BE.unit(task.unit), ...shape(task, cells, task.chance),
     best: new Set((payload.best[headline.key] || []).map(String)),
     mixed: payload.mixed[headline.key] || null,
     // None of several models is told from the best.
     even: valued > 1 && valued === (payload.best[headline.key] || []).length,
     // Where some could not be tested, none is marked: to be left out would read as significantly worse.
     untested: valued > 1 && !payload.best[headline.key] && !payload.mixed[headline.key],
-    mixedOfficial: payload.mixed_official[headline.key] || {},
   };
 };
 
-// The column's number of a model: by the page's protocol, or as another one gives it, which has no interval here.
+// The column's number of a model: by the page's protocol, or as another one gives it.
 BE.value = (column, model, protocol) => {
-  const cell = BE.cell(column, model);
-  if (!cell) return null;
-  const value = protocol ? (cell.official || {})[protocol] : cell.value;
-  return BE.isNumber(value) ? value : null;
+  const cell = BE.cell(BE.under(column, protocol), model);
+  return cell && BE.isNumber(cell.value) ? cell.value : null;
 };
 
 // Why the column's numbers cannot be compared, under the page's protocol or another.
-BE.unlike = (column, protocol) => (protocol ? column.mixedOfficial[protocol] || null : column.mixed);
+BE.unlike = (column, protocol) => BE.under(column, protocol).mixed;
 
 // A mean over the official list is official by a pipeline's own rules alone.
 BE.isOfficial = (protocol) => protocol.startsWith("babylm-");
 
 // Mean rank over the columns that all these models have: any other mean would favour who lacks the hard ones.
 BE.averageRanks = (columns, models, protocol) => {
+  if (models.length < 2) return { shared: [], ranks: models.map(() => null) };
   const shared = columns.filter((column) => !BE.unlike(column, protocol) && models.every((model) => BE.value(column, model, protocol) !== null));
   const sums = models.map(() => 0);
   for (const column of shared) {
@@ -118,8 +145,13 @@ BE.pair = (column, a, b) => {
   const tested = (shipped.values || {})[key];
   const [valueA, valueB] = !tested ? [values.valueA, values.valueB] : first === a ? tested : [tested[1], tested[0]];
   if (first !== a && TWO_NUMBERS.test(told.note)) told.note += ` (in the order ${first.label}, ${second.label})`;
+  // A pair that could not be compared has no numbers at all, and nothing to remark.
+  if (BE.isNumber(row.n)) told.note = joined(told.note, ...BE.pairRemarks(a, left, b, right));
   return { ...none, ...(first === a ? row : flip(row)), ...told, valueA, valueB };
 };
+
+// Several notes as one, each once.
+const joined = (...notes) => [...new Set(notes.filter(Boolean))].join("; ") || null;
 
 BE.subsetDifferences = (column, left, right) => {
   const rows = [];
@@ -167,14 +199,13 @@ BE.subsetPair = (column, a, b) => {
   const caveats = left.note === right.note ? [left.note] : [[a, left], [b, right]].map(([model, cell]) => cell.note && `${model.label}: ${cell.note}`);
   caveats.push(...BE.pairRemarks(a, left, b, right));
   const refused = refusal(column, rows, a, left, b, right);
-  const note = (...notes) => notes.filter(Boolean).join("; ") || null;
   if (refused) {
     const numbers = BE.isNumber(left.value) && BE.isNumber(right.value);
-    return { difference: numbers ? left.value - right.value : null, low: null, high: null, p: null, mde: null, clusters: null, test: null, note: note(refused, ...caveats) };
+    return { difference: numbers ? left.value - right.value : null, low: null, high: null, p: null, mde: null, clusters: null, test: null, note: joined(refused, ...caveats) };
   }
   const found = BE.stats.subsetTest(rows.map((row) => row.difference), left.level || 0.95);
   return {
-    ...found, note: note(found.note, ...caveats), ...BE.wins(rows, column.higher), n: rows.reduce((sum, row) => sum + row.n, 0),
+    ...found, note: joined(found.note, ...caveats), ...BE.wins(rows, column.higher), n: rows.reduce((sum, row) => sum + row.n, 0),
     test: "t over subset means", unit: "subsets", claim: "these two checkpoints, on subsets like these",
   };
 };

@@ -53,11 +53,16 @@ BE.mark = (series, x, y) =>
 
 BE.key = (series) => BE.s("svg", { class: "key", viewBox: "-7 -7 14 14", "aria-hidden": "true", focusable: "false" }, BE.mark(series, 0, 0));
 
+// Charts with text are as wide as they are drawn, so that letters keep their size; what is too wide scrolls.
+const WIDE = 300;
+const chart = (width, height, attributes, ...parts) =>
+  BE.s("svg", { class: "dots", width, height, viewBox: `0 0 ${width} ${height}`, focusable: "false", ...attributes }, parts);
+
 // One row of a chart in a table: points with intervals of several series on the table's axis.
 BE.dots = (domain, points, reference) => {
-  const x = BE.scale(domain, 8, 292);
+  const x = BE.scale(domain, 8, WIDE - 8);
   const height = 10 + 9 * points.length;
-  const parts = [BE.s("path", { class: "axis", d: `M8 ${height - 0.5}H292` })];
+  const parts = [BE.s("path", { class: "axis", d: `M8 ${height - 0.5}H${WIDE - 8}` })];
   if (BE.isNumber(reference)) parts.push(BE.s("path", { class: "chance", d: `M${place(x(reference))} 0V${height}` }));
   points.forEach((point, i) => {
     if (!BE.isNumber(point.value)) return;
@@ -67,14 +72,18 @@ BE.dots = (domain, points, reference) => {
     }
     parts.push(BE.mark(point.series, x(point.value), y));
   });
-  return BE.s("svg", { class: "dots", viewBox: `0 0 300 ${height}`, "aria-hidden": "true", focusable: "false" }, parts);
+  return chart(WIDE, height, { "aria-hidden": "true" }, parts);
 };
 
-BE.axis = (domain, unit) => {
-  const x = BE.scale(domain, 8, 292);
-  const { ticks, digits } = BE.ticks(domain);
-  return BE.s("svg", { class: "dots axisrow", viewBox: "0 0 300 20", role: "img", "aria-label": `axis in ${unit}` },
-    ticks.map((tick) => [
+BE.axis = (domain, unit, width = WIDE) => {
+  const x = BE.scale(domain, 8, width - 8);
+  const { ticks, digits } = BE.ticks(domain, width / 55);
+  const inside = (tick) => {  // else its label would be cut off
+    const half = 3.3 * BE.fixed(tick, digits).length;
+    return x(tick) >= half && x(tick) <= width - half;
+  };
+  return chart(width, 20, { class: "dots axisrow", role: "img", "aria-label": `axis in ${unit}` },
+    ticks.filter(inside).map((tick) => [
       BE.s("path", { class: "axis", d: `M${place(x(tick))} 15V20` }),
       BE.s("text", { x: place(x(tick)), y: 11, "text-anchor": "middle" }, BE.fixed(tick, digits)),
     ]));
@@ -104,12 +113,21 @@ BE.differenceBar = (largest, value) => {
 };
 
 // Points in rows, one row for each condition; the mean as a tick.
+BE.STRIP = 180;
 BE.strip = (domain, points, mean, series) => {
-  const x = BE.scale(domain, 8, 292);
-  const parts = [BE.s("path", { class: "axis", d: "M8 17.5H292" })];
+  const x = BE.scale(domain, 8, BE.STRIP - 8);
+  const parts = [BE.s("path", { class: "axis", d: `M8 17.5H${BE.STRIP - 8}` })];
   for (const point of points) if (BE.isNumber(point)) parts.push(BE.s("g", { class: "seed" }, BE.mark(series, x(point), 9)));
   if (BE.isNumber(mean)) parts.push(BE.s("path", { class: "mean", d: `M${place(x(mean))} 1V17` }));
-  return BE.s("svg", { class: "dots", viewBox: "0 0 300 18", "aria-hidden": "true", focusable: "false" }, parts);
+  return chart(BE.STRIP, 18, { "aria-hidden": "true" }, parts);
+};
+
+// So wide that its smallest letters have as many pixels as those of the page's own charts.
+const LETTERS = 11;
+BE.figureWidth = (svg) => {
+  const box = /viewBox="\S+ \S+ ([\d.]+)/.exec(svg);
+  const sizes = [...svg.matchAll(/font-size="([\d.]+)/g)].map((found) => Number(found[1])).filter(Boolean);
+  return box ? Math.round((Number(box[1]) * LETTERS) / Math.min(LETTERS, ...sizes)) : null;
 };
 
 // A figure made at build time. As an image it can neither run a script nor reach the page's styles.
@@ -118,7 +136,7 @@ BE.figure = (name, text) => {
   if (!figure) return null;
   const url = URL.createObjectURL(new Blob([figure.svg], { type: "image/svg+xml" }));
   return BE.h("figure", { class: "built" },
-    BE.h("img", { src: url, alt: text || `${figure.title}. The numbers are in the tables of this page.` }),
+    BE.scroller(figure.title, BE.h("img", { src: url, width: BE.figureWidth(figure.svg), alt: text || `${figure.title}. The numbers are in the tables of this page.` })),
     BE.h("figcaption", null, figure.title, " ",
       BE.h("button", {
         type: "button", class: "quiet", onclick: () => BE.download(`${name.replace(/[^\w-]+/g, "-")}.svg`, "image/svg+xml", figure.svg),

@@ -19,28 +19,37 @@ BE.views.overview = () => {
 function draw() {
   const table = BE.overviewTable(BE.columns, sortBy);
   const counter = BE.h("p", { id: "shown" });
+  const [summary, note, legend] = [BE.h("p", { class: "lead" }), BE.h("p", { class: "notice", id: "under" }), BE.h("div", { class: "legend" })];
   const node = BE.h("div", { class: "view overview" },
     BE.h("h1", { tabindex: "-1" }, BE.name(BE.payload.title)),
-    BE.summary(),
+    summary,
+    BE.miniNotice(BE.payload.tasks),
     BE.warnings(),
     BE.models.length ? [
-      filters(), BE.h("div", { class: "counter" }, counter, csvButton()),
+      filters(), note, BE.h("div", { class: "counter" }, counter, csvButton()),
       BE.scroller("Scores of all models on all tasks", table.node, "wide"),
-      BE.legend(),
+      legend,
     ] : BE.h("p", { class: "notice" }, "No results to show."),
     BE.otherFigures());
-  const view = { node, table, counter };
-  if (BE.models.length) update(view, true);
+  const view = { node, table, counter, summary, note, legend };
+  update(view, true);
   return view;
 }
 
-BE.summary = () => {
+BE.summary = (protocol) => {
   const { payload } = BE;
-  return BE.h("p", { class: "lead" },
+  return [
     `${BE.plural(BE.models.length, "model")}, ${BE.plural(payload.tasks.length, "task")}; protocol `,
-    BE.h("strong", null, payload.protocol), ", split ", BE.h("strong", null, payload.split), `, 95% intervals. `,
-    BE.link("#/tasks", "What is measured, and how"), ".");
+    BE.h("strong", null, protocol || payload.protocol), protocol ? ` (the page\u2019s own is ${payload.protocol})` : null,
+    ", split ", BE.h("strong", null, payload.split), ", 95% intervals. ", BE.link("#/tasks", "What is measured, and how"), ".",
+  ];
 };
+
+// Under another protocol the page knows the numbers, and makes no tests.
+BE.underNote = (protocol) => [
+  "Scores under ", BE.h("strong", null, protocol), ` with their intervals. The best of a column, and comparisons, are of the page\u2019s own protocol, ${BE.payload.protocol}: `,
+  BE.h("code", null, `babyeval leaderboard RESULTS --protocol ${protocol}`), " builds the page with theirs.",
+];
 
 // What must be known before a number is quoted.
 BE.warnings = () => {
@@ -56,15 +65,23 @@ BE.warnings = () => {
     BE.h("summary", null, BE.plural(items.length, "remark"), " on these results"), BE.h("ul", null, items));
 };
 
-BE.legend = () =>
-  BE.h("div", { class: "legend" },
-    BE.h("p", null, BE.h("span", { class: "sample best" }, "\u25CF 61.2"), " the best of a column and all that are not significantly worse ",
-      "(5%, Holm over the comparisons with the best); without colour where none is told from the best, and no mark where some could not be tested. ",
-      "Bars start at chance (dotted; at zero where there is no chance level); the line through their end is the 95% interval of the number on its own. ",
-      "Whether two models differ is not seen from overlapping intervals: ", BE.link("#/compare", "compare two"), "."),
-    BE.h("p", null, "The average rank is taken over those columns that all models shown have. ",
-      "Official means are those of the BabyLM pipelines: only where complete and of one split, and mixing units as they do; ",
-      "under another protocol they are means over the same lists of tasks, and not official."));
+BE.legend = (protocol) => {
+  const several = BE.models.length > 1;
+  const bySubset = BE.payload.tasks.filter((task) => task.test === "subsets").map((task) => task.title).join(", ");
+  const shown = protocol || BE.payload.protocol;
+  const mean = BE.isOfficial(shown)
+    ? `The official mean is that of the BabyLM pipeline of ${shown}: only where complete and of one split, and mixing units as it does.`
+    : `The mean over the official list is of the tasks that the BabyLM pipelines average, here under ${shown}, and so not official: only where complete and of one split.`;
+  return [
+    several && !protocol ? BE.h("p", null, BE.h("span", { class: "sample best" }, "\u25CF 61.2"), " the best of a column and all that are not significantly worse ",
+      "(5%, Holm over the comparisons with the best); no mark where none is told from the best, or where some could not be tested.") : null,
+    BE.h("p", null, "Bars start at chance (dotted; at zero where there is no chance level); the line through their end is the 95% interval of the number on its own."),
+    several ? BE.h("p", null, "An interval is of one model alone, on the subsets as they are; the test of two models is another question: ",
+      bySubset ? `of ${bySubset} it asks about subsets like these, of all other tasks about ` : "it asks about ",
+      "differences on the same items. So neither that two intervals overlap nor that they lie apart decides whether two models differ: ", BE.link("#/compare", "compare two"), ".") : null,
+    several || BE.hasMeans() ? BE.h("p", null, several ? "The average rank is taken over those columns that all models shown have. " : null, BE.hasMeans() ? mean : null) : null,
+  ];
+};
 
 BE.otherFigures = () =>
   Object.keys(BE.payload.figures)
@@ -86,7 +103,7 @@ function filters() {
     BE.select("filter-size", "Parameters", SIZES, "", choose("size")),
     unique("condition").length ? BE.select("filter-condition", "Condition", choices("condition", "any condition"), "", choose("condition")) : null,
     BE.protocols.length ? BE.select("filter-protocol", "Scores under",
-      [["", `${BE.payload.protocol} (with intervals)`], ...BE.protocols.map((name) => [name, name])], "", choose("protocol")) : null,
+      [["", `${BE.payload.protocol} (this page)`], ...BE.protocols.map((name) => [name, name])], "", choose("protocol")) : null,
     groups.length > 1 ? BE.h("fieldset", { class: "field" }, BE.h("legend", null, "Columns"),
       groups.map((group) => BE.h("label", { class: "check" },
         BE.h("input", { type: "checkbox", checked: true, value: group.key, onchange: (event) => toggleGroup(group.key, event.target.checked) }), group.title))) : null);
@@ -142,6 +159,10 @@ function sortKeys(models, ranks) {
   return models.map(() => null);
 }
 
+// Whether any mean over an official list can be shown, of one group or at all.
+BE.hasMeans = (group) => BE.models.some((model) => ["", ...BE.protocols].some((protocol) =>
+  (group ? [group] : BE.payload.groups.map((entry) => entry.key)).some((key) => BE.isNumber(BE.macro(key, model, protocol)))));
+
 // An official mean: the page's protocol's, or another's as far as the records hold it.
 BE.macro = (group, model, protocol) => {
   if (protocol) return ((model.official || {})[protocol] || {})[group] ?? null;
@@ -170,10 +191,19 @@ const shown = () => ({ ...sorted(), columns: visibleColumns(), protocol: state.p
 
 function update(view, refill) {
   const { models, ranks, shared } = sorted();
-  if (refill) view.table.fill(state.protocol);
+  if (refill) {
+    view.table.fill(state.protocol);
+    const told = [[view.summary, BE.summary], [view.legend, BE.legend], [view.note, (protocol) => (protocol ? BE.underNote(protocol) : [])]];
+    for (const [element, tell] of told) {
+      element.replaceChildren();
+      BE.fill(element, null, tell(state.protocol));
+    }
+    view.note.hidden = !state.protocol;
+  }
   view.table.arrange(models, ranks, state.sort, state.direction);
   const columns = visibleColumns().length;
-  const text = `${models.length} of ${BE.plural(BE.models.length, "model")} shown; average rank over ${shared.length} of ${BE.plural(columns, "column")}.`;
+  const over = models.length > 1 ? `; average rank over ${shared.length} of ${BE.plural(columns, "column")}` : "";
+  const text = `${models.length} of ${BE.plural(BE.models.length, "model")} shown${over}.`;
   if (view.counter.textContent !== text) BE.say(text);
   view.counter.textContent = text;
 }

@@ -10,8 +10,9 @@ BE.overviewTable = (columns, sortBy) => {
   const setTracks = (hiddenGroups) => {
     const items = groups.filter((group) => !hiddenGroups.has(group.key)).flatMap((group) => group.items);
     const scores = items.filter((item) => item.column).length;
-    node.style.setProperty("--tracks", `var(--model) var(--rank) ${items.map((item) => (item.column ? "minmax(var(--score), 1fr)" : "var(--macro)")).join(" ")}`);
-    node.style.setProperty("--width", `calc(var(--model) + var(--rank) + ${scores} * var(--score) + ${items.length - scores} * var(--macro))`);
+    const rank = BE.models.length > 1 ? " var(--rank)" : "";  // one model has none
+    node.style.setProperty("--tracks", `var(--model)${rank} ${items.map((item) => (item.column ? "minmax(var(--score), 1fr)" : "var(--macro)")).join(" ")}`);
+    node.style.setProperty("--width", `calc(var(--model)${rank && " +"}${rank} + ${scores} * var(--score) + ${items.length - scores} * var(--macro))`);
   };
   setTracks(new Set());
   let rows = new Map();
@@ -63,45 +64,43 @@ BE.tableHead = (groups, sortBy) => {
   const node = BE.h("thead", { role: "rowgroup" },
     BE.h("tr", { class: "groups", role: "row" },
       cell("model", { rowspan: 2, class: "sticky" }, sortButton("model", "Model")),
-      cell("rank", { rowspan: 2, class: "rank" }, sortButton("rank", "Avg. rank")),
+      cell("rank", { rowspan: 2, class: "rank", hidden: BE.models.length < 2 }, sortButton("rank", "Avg. rank")),
       groups.map(groupHead)),
     BE.h("tr", { role: "row" }, groups.map((group) => group.items.map((item, i) => cell(item.key, { "data-group": group.key, class: i ? null : "first" })))));
   const fill = (protocol) => {
     const mean = BE.isOfficial(protocol || BE.payload.protocol) ? "Official mean" : "Mean over the official list";
     for (const { key, column } of groups.flatMap((group) => group.items)) {
-      const content = column ? BE.columnHead(column, sortButton, protocol) : [sortButton(key, mean, "mean over the group's official list of tasks")];
+      const content = column ? BE.columnHead(BE.under(column, protocol), sortButton) : [sortButton(key, mean, "mean over the group's official list of tasks")];
       cells.get(key).replaceChildren(...content.filter(Boolean));
     }
   };
   return { node, cells, fill };
 };
 
-// Columns in groups, each begun by its official mean where a model has one.
+// Columns in groups, each begun by its official mean where a model has one under any protocol.
 BE.tableGroups = (columns) => {
   const groups = new Map();
   for (const column of columns) {
     const { key, title } = column.group;
     if (!groups.has(key)) {
-      const macro = BE.payload.macro[key];
-      const official = macro && Object.values(macro).some((entry) => BE.isNumber(entry.value));
-      groups.set(key, { key, title, items: official ? [{ key: `macro:${key}`, column: null }] : [] });
+      groups.set(key, { key, title, items: BE.hasMeans(key) ? [{ key: `macro:${key}`, column: null }] : [] });
     }
     groups.get(key).items.push({ key: column.key, column });
   }
   return [...groups.values()];
 };
 
-// Under another protocol items, chance level and the best may be others, and the page knows none of them.
-BE.columnHead = (column, sortButton, protocol) => [
+BE.columnHead = (column, sortButton) => [
   sortButton(column.key, BE.name(column.title), column.task.about),
   BE.h("span", { class: "sub" },
     BE.link(BE.taskHash(column.task), "about", BE.hidden(` ${column.title}`)),
-    ` \u00b7 ${BE.metricName(column.task.metric)}`, protocol ? null : ` \u00b7 n\u00a0${column.items}`),
-  protocol ? null : BE.h("span", { class: "sub" }, column.chance === null ? "no chance level" : `chance\u00a0${BE.fixed(column.chance, column.chance % 1 ? 1 : 0)}`),
-  BE.unlike(column, protocol) ? BE.h("strong", { class: "sub warn" }, "\u26a0 not alike") : null,
+    ` \u00b7 ${BE.metricName(column.task.metric)}`, BE.cells(column).length ? ` \u00b7 n\u00a0${column.items}` : ` \u00b7 no scores under ${column.protocol}`),
+  BE.h("span", { class: "sub" }, BE.payload.split === column.task.split ? null : `split\u00a0${column.task.split} \u00b7 `,
+    column.chance === null ? "no chance level" : `chance\u00a0${BE.fixed(column.chance, column.chance % 1 ? 1 : 0)}`),
+  column.mixed ? BE.h("strong", { class: "sub warn" }, "\u26a0 not alike") : null,
   column.higher ? null : BE.h("span", { class: "sub" }, "lower is better"),
-  column.even && !column.mixed && !protocol ? BE.h("span", { class: "sub" }, "no clear best") : null,
-  column.untested && !protocol ? BE.h("span", { class: "sub", title: "Not every model could be tested against the best: compare two, or see the command" }, "best not tested") : null,
+  column.even && !column.mixed ? BE.h("span", { class: "sub" }, "no clear best") : null,
+  column.untested ? BE.h("span", { class: "sub", title: "Not every model could be tested against the best: compare two, or see the command" }, "best not tested") : null,
 ];
 
 const METRICS = { accuracy: "accuracy", f1: "F1", spearman: "Spearman\u2019s \u03c1", spearman_rho: "Spearman\u2019s \u03c1",
@@ -111,9 +110,9 @@ BE.metricName = (metric) => METRICS[metric] || metric.replace(/_/g, " ");
 BE.overviewRow = (model, groups, protocol) =>
   BE.h("tr", { role: "row", "data-model": model.id },
     BE.h("th", { role: "rowheader", scope: "row", class: "sticky" }, BE.modelLink(model), BE.h("span", { class: "sub" }, BE.modelFacts(model))),
-    BE.h("td", { role: "cell", class: "rank" }, BE.data(null, "")),
+    BE.h("td", { role: "cell", class: "rank", hidden: BE.models.length < 2 }, BE.data(null, "")),
     groups.map((group) => group.items.map((item, i) => {
-      const cell = item.column ? BE.scoreCell(item.column, model, protocol) : BE.macroCell(group.key, model, protocol);
+      const cell = item.column ? BE.scoreCell(BE.under(item.column, protocol), model) : BE.macroCell(group.key, model, protocol);
       cell.setAttribute("role", "cell");
       cell.dataset.group = group.key;
       cell.dataset.key = item.key;
@@ -130,31 +129,26 @@ BE.modelFacts = (model) => [
   model.notes.length || model.imported ? "see remarks" : null,
 ].filter(Boolean).join(" \u00b7 ");
 
-BE.scoreCell = (column, model, protocol) => {
+BE.scoreCell = (column, model) => {
   const cell = BE.cell(column, model);
-  if (!cell) return BE.h("td", { class: "none" }, BE.data(null, "\u2013"), BE.hidden("no result"));
-  const value = BE.value(column, model, protocol);
-  if (value === null) {
-    const why = protocol ? `no number under ${protocol}` : cell.note || cell.status;
-    return BE.h("td", { class: "none", title: why }, BE.data(null, protocol ? "\u2013" : "n/a"), BE.hidden(why));
+  if (!cell || !BE.isNumber(cell.value)) {
+    const why = column.protocol ? `no number under ${column.protocol}` : cell ? cell.note || cell.status : "no result";
+    const failed = cell && !column.protocol;
+    return BE.h("td", { class: "none", title: cell || column.protocol ? why : null }, BE.data(null, failed ? "n/a" : "\u2013"), BE.hidden(why));
   }
-  if (protocol) {
-    const unlike = BE.unlike(column, protocol);
-    return BE.h("td", { title: unlike && `not measured alike: ${unlike}` }, BE.data(value, BE.fixed(value, column.digits)), BE.unlikeMark(unlike));
-  }
-  const best = !column.mixed && column.best.has(String(model.id));
-  return BE.h("td", { class: best ? BE.bestClass(column) : null, title: BE.cellTitle(column, cell) },
-    best ? [BE.h("span", { class: "dot", "aria-hidden": "true" }, "\u25CF"), BE.hidden("among the best: ")] : null,
-    BE.data(value, BE.fixed(value, column.digits)), " ",
+  return BE.h("td", { class: BE.isBest(column, model) ? "num best" : null, title: BE.cellTitle(column, cell) },
+    BE.bestMark(column, model), BE.data(cell.value, BE.fixed(cell.value, column.digits)), column.protocol ? BE.unlikeMark(column.mixed) : null, " ",
     BE.h("span", { class: "ci" }, BE.range(cell.low, cell.high, column.digits) || "no interval"),
     BE.whisker(column, cell));
 };
 
+BE.bestMark = (column, model) =>
+  (BE.isBest(column, model) ? [BE.h("span", { class: "dot", "aria-hidden": "true" }, "\u25CF"), BE.hidden("among the best: ")] : null);
+
 BE.unlikeMark = (unlike) => (unlike ? BE.h("span", { class: "warn" }, " \u26a0", BE.hidden("not measured alike")) : null);
 
-BE.bestClass = (column) => (column.even ? "num best even" : "num best");
-
 BE.cellTitle = (column, cell) => [
+  column.protocol && column.mixed ? `not measured alike: ${column.mixed}` : null,
   `n = ${cell.n}`,
   BE.isNumber(cell.se) ? `SE ${BE.fixed(cell.se, column.unit.fine)} (${cell.method})` : null,
   BE.isNumber(cell.chance) ? `chance ${cell.chance}` : null,

@@ -12,15 +12,16 @@ BE.csvField = (value) => {
 BE.csv = ({ models, ranks, columns, protocol }) => {
   const facts = ["label", "name", "revision", "kind", "parameters", "condition", "train_seed", "words_seen", "digest"];
   const head = ["protocol", "split", ...facts, "average_rank"];
-  for (const column of columns) head.push(column.key, ...(protocol ? [] : ["low", "high", "n", "best"].map((part) => `${column.key}.${part}`)));
-  // No 0 where nothing was tested: it would read as significantly worse.
-  const best = (column, model) => (column.mixed || !column.best.size || BE.value(column, model) === null ? "" : column.best.has(String(model.id)) ? 1 : 0);
+  const parts = ["low", "high", "n", "chance", "split", ...(protocol ? [] : ["best"])];
+  for (const column of columns) head.push(column.key, ...parts.map((part) => `${column.key}.${part}`));
+  // No 0 where nothing is marked: it would read as significantly worse.
+  const best = (column, model) => (column.mixed || column.even || !column.best.size || BE.value(column, model) === null ? "" : Number(BE.isBest(column, model)));
   const lines = models.map((model, i) => {
     const fields = [protocol || BE.payload.protocol, BE.payload.split, ...facts.map((fact) => model[fact]), ranks[i]];
     for (const column of columns) {
-      const cell = BE.cell(column, model);
-      fields.push(BE.value(column, model, protocol));
-      if (!protocol) fields.push(...(cell ? [cell.low, cell.high, cell.n, best(column, model)] : ["", "", "", ""]));
+      const cell = BE.cell(BE.under(column, protocol), model);
+      const known = cell ? { ...cell, split: column.task.split, best: best(column, model) } : {};
+      fields.push(known.value, ...parts.map((part) => known[part]));
     }
     return fields;
   });

@@ -43,9 +43,10 @@ BE.comparison = (a, b) => {
   const count = (name) => rows.filter((row) => row.verdict === name).length;
   return [
     BE.h("p", { class: "lead" }, `Of ${BE.plural(tests, "test")}, `, BE.h("strong", { class: "won" }, `A is better in ${count("won")}`), ", ",
-      BE.h("strong", { class: "lost" }, `B in ${count("lost")}`), `; ${count("open")} are not told apart (5%, Holm over the ${tests} of this page).`),
+      BE.h("strong", { class: "lost" }, `B in ${count("lost")}`), `; ${count("open")} are not told apart (5%, Holm over the ${tests} of this page); protocol ${BE.payload.protocol}.`),
+    BE.miniNotice(BE.payload.tasks),
     BE.scroller("Differences by task", compareTable(a, b, rows, tests), "wide"),
-    BE.h("p", { class: "note" }, "MDE: the least true difference that this test finds with 80% power at the unadjusted 5% level. ",
+    BE.h("p", { class: "note" }, "MDE: the least true difference that this test finds with 80% power at the unadjusted 5% level, given where the two are not told apart. ",
       "W\u2013L\u2013T: subsets in which A wins, loses, ties; items, where a task has one subset. Intervals are 95% each, not adjusted."),
     BE.paper(a, b, rows, tests),
     BE.subsets(a, b, rows),
@@ -64,25 +65,26 @@ function compareTable(a, b, rows, tests) {
   }
   return BE.h("table", { class: "plain compare" },
     BE.h("caption", { class: "hidden" }, `Differences of ${a.label} and ${b.label}`),
-    BE.h("thead", null, BE.headRow(["Task", ["A", "num"], ["B", "num"], ["A \u2212 B", "num"], "Difference and 95% interval", "Verdict", ["p", "num"],
-      [`p, Holm (${tests})`, "num"], ["MDE", "num"], ["W\u2013L\u2013T", "num"], "Test"])),
+    BE.h("thead", null, BE.headRow(["Task", "Verdict", [`p, Holm (${tests})`, "num"], ["p", "num"], ["A", "num"], ["B", "num"], ["A \u2212 B", "num"],
+      "Difference and 95% interval", ["MDE", "num"], ["W\u2013L\u2013T", "num"], "Test"])),
     BE.h("tbody", null, rows.map((row) => compareRow(row, domains[unitOf(row).name] || 1))));
 }
 
 function compareRow(row, largest) {
   const { column } = row;
   const digits = digitsOf(row);
-  const value = (number) => BE.h("td", { class: "num" }, BE.data(number, BE.fixed(number, Math.max(column.digits, column.unit.fine))));
+  const number = (part, value, text, ...more) => BE.h("td", { class: "num", "data-part": part }, BE.data(value, text), more);
+  const value = (part, score) => number(part, score, BE.fixed(score, Math.max(column.digits, column.unit.fine)));
   return BE.h("tr", { "data-column": column.key },
     BE.h("th", { scope: "row" }, BE.taskLink(column), BE.h("span", { class: "sub" }, column.unit.name, column.higher ? null : ", lower is better")),
-    value(row.valueA), value(row.valueB),
-    BE.h("td", { class: "num" }, BE.data(row.difference, BE.signed(row.difference, digits)), row.other ? BE.h("span", { class: "sub" }, row.other.name) : null),
+    // What is asked first stands first: on a phone the rest is reached by scrolling.
+    BE.h("td", null, BE.h("span", { class: `verdict ${row.verdict}` }, VERDICTS[row.verdict])),
+    number("adjusted", row.adjusted, BE.pValue(row.adjusted)), number("p", row.p, BE.pValue(row.p)),
+    value("a", row.valueA), value("b", row.valueB),
+    number("difference", row.difference, BE.signed(row.difference, digits), row.other ? BE.h("span", { class: "sub" }, row.other.name) : null),
     BE.h("td", { class: "plot" }, BE.difference([-largest, largest], row, row.verdict),
       BE.h("span", { class: "ci" }, BE.range(row.low, row.high, digits))),
-    BE.h("td", null, BE.h("span", { class: `verdict ${row.verdict}` }, VERDICTS[row.verdict])),
-    BE.h("td", { class: "num" }, BE.data(row.p, BE.pValue(row.p))),
-    BE.h("td", { class: "num" }, BE.data(row.adjusted, BE.pValue(row.adjusted))),
-    BE.h("td", { class: "num" }, row.verdict === "open" ? BE.data(row.mde, BE.fixed(row.mde, digits)) : ""),
+    row.verdict === "open" ? number("mde", row.mde, BE.fixed(row.mde, digits)) : number("mde", null, "\u2013"),
     BE.h("td", { class: "num" }, BE.isNumber(row.wins) ? `${row.wins}\u2013${row.losses}\u2013${row.ties}` : "\u2013"),
     BE.h("td", { class: "test" }, row.test ? `${row.test}, ${replicated(row)}` : null,
       row.note ? BE.h("span", { class: "sub" }, row.note) : null));

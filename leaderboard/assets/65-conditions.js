@@ -14,6 +14,7 @@ BE.views.conditions = () => {
     BE.h("h1", { tabindex: "-1" }, "Conditions"),
     BE.h("p", { class: "lead" }, conditions.names.map((name, i) => [i ? ", " : null, BE.h("strong", null, BE.name(name)),
       ` (${BE.plural((conditions.models[name] || []).length, "model")})`])),
+    BE.miniNotice(BE.payload.tasks),
     conditions.notes.length ? BE.h("ul", { class: "notice" }, conditions.notes.map((note) => BE.h("li", { dir: "auto" }, note))) : null,
     BE.figure("zscores"),
     conditions.z ? BE.zTables(conditions) : null,
@@ -106,13 +107,13 @@ BE.seedPoints = ({ values, names }) => {
       const all = cells.flatMap((cell) => (cell ? cell.points.map((point) => point.value) : [])).filter(BE.isNumber);
       if (!all.length) return null;
       const domain = BE.padded([Math.min(...all), Math.max(...all)], 0.08);
-      return BE.h("table", { class: "plain strips" }, BE.h("caption", null, BE.taskLink(column)),
+      return BE.scroller(`Seeds on ${column.title}`, BE.h("table", { class: "plain strips" }, BE.h("caption", null, BE.taskLink(column)),
         BE.h("thead", null, BE.h("tr", null, BE.h("th", { scope: "col" }, "Condition"),
-          BE.h("th", { scope: "col" }, BE.axis(domain, column.unit.name)), BE.h("th", { scope: "col", class: "num" }, "Mean"))),
+          BE.h("th", { scope: "col" }, BE.axis(domain, column.unit.name, BE.STRIP)), BE.h("th", { scope: "col", class: "num" }, "Mean"))),
         BE.h("tbody", null, names.map((name, i) => BE.h("tr", null, BE.h("th", { scope: "row" }, BE.name(name)),
           BE.h("td", { class: "plot" }, cells[i] ? BE.strip(domain, cells[i].points.map((point) => point.value), cells[i].mean, i % BE.SERIES) : null),
           BE.h("td", { class: "num" }, cells[i] ? [BE.data(cells[i].mean, BE.fixed(cells[i].mean, column.digits)),
-            BE.h("span", { class: "sub" }, BE.isNumber(cells[i].sd) ? `SD ${BE.fixed(cells[i].sd, column.digits)}` : cells[i].units ? "one replication" : null)] : "\u2013")))));
+            BE.h("span", { class: "sub" }, BE.isNumber(cells[i].sd) ? `SD ${BE.fixed(cells[i].sd, column.digits)}` : cells[i].units ? "one replication" : null)] : "\u2013"))))));
     })),
     BE.payload.figures.effects ? BE.h("details", null, BE.h("summary", null, "The same as one figure"), BE.figure("effects")) : null);
 };

@@ -5,9 +5,10 @@ BE.views.tasks = () => ({
   title: "Tasks",
   node: BE.h("div", { class: "view" }, BE.h("h1", { tabindex: "-1" }, "Tasks"),
     BE.scroller("Tasks", BE.h("table", { class: "plain" }, BE.h("caption", { class: "hidden" }, "All tasks of this page"),
-      BE.h("thead", null, BE.headRow(["Task", "Group", "What it measures", "Number", ["Chance", "num"], ["Items", "num"]])),
+      BE.h("thead", null, BE.headRow(["Task", "Group", "What it measures", "Split", "Number", ["Chance", "num"], ["Items", "num"]])),
       BE.h("tbody", null, BE.columns.map((column) => BE.h("tr", null,
         BE.h("th", { scope: "row" }, BE.taskLink(column)), BE.h("td", null, column.group.title), BE.h("td", { class: "about" }, column.task.about),
+        BE.h("td", null, column.task.split),
         BE.h("td", null, BE.metricName(column.task.metric)), BE.h("td", { class: "num" }, column.chance === null ? "\u2013" : BE.fixed(column.chance, column.chance % 1 ? 1 : 0)),
         BE.h("td", { class: "num" }, column.items))))))),
 });
@@ -26,8 +27,9 @@ BE.views.task = (query, id) => {
       ["Source", [task.citation, /^https?:\/\//.test(task.homepage) ? [" ", BE.h("a", { href: task.homepage, rel: "noreferrer" }, "Home page")] : null]],
       ["Two models", task.test === "subsets" ? "compared by t over subset means" : ((BE.payload.pairs[columns[0].key] || {}).test || "no test on this page")],
     ]),
+    BE.miniNotice([task]),
     columns[0].mixed ? BE.h("p", { class: "notice" }, `Not measured alike: ${columns[0].mixed}.`) : null,
-    Object.entries(columns[0].mixedOfficial).map(([name, reason]) => BE.h("p", { class: "notice" }, `Not measured alike under ${name}: ${reason}.`)),
+    Object.entries(BE.payload.mixed_official[columns[0].key] || {}).map(([name, reason]) => BE.h("p", { class: "notice" }, `Not measured alike under ${name}: ${reason}.`)),
     BE.protocolList(task),
     columns.map((column) => BE.taskScores(column, columns.length > 1)),
     columns.map((column) => BE.curves(column)),
@@ -63,22 +65,32 @@ BE.taskScores = (column, several) => {
         BE.h("th", { scope: "col" }, "95% interval ", BE.axis(domain, column.unit.name)),
         [...officials, ...variants].map((name) => BE.h("th", { scope: "col", class: "num" }, name.replace(/_/g, " "))),
         BE.h("th", { scope: "col", class: "num" }, "n"), BE.h("th", { scope: "col" }, "Error"))),
-      BE.h("tbody", null, order.map((i) => BE.taskRow(column, models[i], domain, officials, variants))))));
+      BE.h("tbody", null, order.map((i) => BE.taskRow(column, models[i], domain, officials, variants))))),
+    BE.methodNotes(BE.cells(column)));
 };
 
 BE.taskRow = (column, model, domain, officials, variants) => {
   const cell = BE.cell(column, model);
-  const best = !column.mixed && column.best.has(String(model.id));
-  const other = (value, comparable, unlike) => BE.h("td", { class: "num" }, BE.data(value, BE.fixed(value, column.digits)), BE.isNumber(value) ? BE.unlikeMark(unlike) : null,
-    comparable && !unlike && BE.isNumber(value) && BE.isNumber(cell.value) ? BE.h("span", { class: "sub" }, BE.signed(value - cell.value, column.digits)) : null);
+  const change = (value) => (BE.isNumber(value) && BE.isNumber(cell.value) ? BE.h("span", { class: "sub" }, BE.signed(value - cell.value, column.digits)) : null);
+  const variant = (name) => {
+    const value = (cell.variants || {})[name];
+    return BE.h("td", { class: "num" }, BE.data(value, BE.fixed(value, column.digits)), name.endsWith(")") ? null : change(value));  // another unit stands in brackets
+  };
+  const official = (name) => {
+    const under = BE.under(column, name);
+    const other = BE.cell(under, model) || {};
+    return BE.h("td", { class: "num", title: BE.isNumber(other.value) ? BE.cellTitle(under, other) : null }, BE.data(other.value, BE.fixed(other.value, under.digits)),
+      BE.isNumber(other.value) ? [BE.unlikeMark(under.mixed), BE.h("span", { class: "ci other" }, BE.range(other.low, other.high, under.digits) || "no interval")] : null,
+      under.mixed ? null : change(other.value));
+  };
   return BE.h("tr", null, BE.h("th", { scope: "row" }, BE.modelLink(model)),
-    BE.h("td", { class: best ? BE.bestClass(column) : "num" }, best ? [BE.h("span", { class: "dot", "aria-hidden": "true" }, "\u25CF"), BE.hidden("among the best: ")] : null,
+    BE.h("td", { class: BE.isBest(column, model) ? "num best" : "num" }, BE.bestMark(column, model),
       BE.data(cell.value, BE.isNumber(cell.value) ? BE.fixed(cell.value, column.digits) : "n/a")),
     BE.h("td", { class: "plot" }, BE.isNumber(cell.value) ? BE.dots(domain, [{ ...cell, series: 0 }], column.chance) : null,
       BE.h("span", { class: "ci" }, BE.range(cell.low, cell.high, column.digits))),
-    officials.map((name) => other((cell.official || {})[name], true, BE.unlike(column, name))), variants.map((name) => other((cell.variants || {})[name], !name.endsWith(")"))),  // another unit stands in brackets
+    officials.map(official), variants.map(variant),
     BE.h("td", { class: "num" }, BE.count(cell.n)),
-    BE.h("td", { class: "test" }, cell.method, cell.note ? BE.h("span", { class: "sub" }, cell.note) : null, cell.fit ? BE.h("span", { class: "sub" }, BE.fitText(cell.fit, column)) : null));
+    BE.h("td", { class: "test" }, BE.method(cell.method), cell.note ? BE.h("span", { class: "sub" }, cell.note) : null, cell.fit ? BE.h("span", { class: "sub" }, BE.fitText(cell.fit, column)) : null));
 };
 
 BE.fitText = (fit, column) => [

@@ -17,6 +17,7 @@ BE.views.model = (query, id) => {
       ["Source", BE.name(model.source)], ["Imported from", model.imported ? BE.name(model.imported) : null],
       ["Official means", BE.officialMeans(model)],
     ]),
+    BE.miniNotice(BE.columns.filter((column) => BE.cell(column, model)).map((column) => column.task).filter((task, i, all) => all.indexOf(task) === i)),
     others.length ? BE.h("form", { class: "filters", onsubmit: (event) => event.preventDefault() },
       BE.select("compare-with", "Compare with", [["", "choose a model"], ...others.map((other) => [other.id, other.label])], "",
         (event) => { if (event.target.value) location.hash = `#/compare?a=${model.id}&b=${event.target.value}`; })) : null,
@@ -39,28 +40,28 @@ BE.officialMeans = (model) => {
 BE.modelScores = (model) => {
   const columns = BE.columns.filter((column) => BE.cell(column, model));
   if (!columns.length) return BE.h("p", { class: "notice" }, "No scores of this model are on this page.");
+  const ranked = BE.models.length > 1;
   const rank = (column) => {
     const models = BE.models.filter((other) => BE.value(column, other) !== null);
-    if (column.mixed || !models.includes(model)) return "\u2013";
+    if (column.mixed || models.length < 2 || !models.includes(model)) return "\u2013";
     const ranks = BE.stats.ranks(models.map((other) => BE.value(column, other)), column.higher);
     return `${Number(ranks[models.indexOf(model)])} of ${models.length}`;
   };
   const row = (column) => {
     const cell = BE.cell(column, model);
-    const best = !column.mixed && column.best.has(String(model.id));
     return BE.h("tr", { "data-column": column.key }, BE.h("th", { scope: "row" }, BE.taskLink(column)), BE.h("td", null, column.group.title),
-      BE.h("td", { class: best ? BE.bestClass(column) : "num" }, best ? [BE.h("span", { class: "dot", "aria-hidden": "true" }, "\u25CF"), BE.hidden("among the best: ")] : null,
+      BE.h("td", { class: BE.isBest(column, model) ? "num best" : "num" }, BE.bestMark(column, model),
         BE.data(cell.value, BE.isNumber(cell.value) ? BE.fixed(cell.value, column.digits) : "n/a")),
       BE.h("td", { class: "plot narrow" }, BE.isNumber(cell.value) ? BE.whisker(column, cell) : null),
       BE.h("td", { class: "num" }, BE.range(cell.low, cell.high, column.digits)),
       BE.h("td", { class: "num" }, BE.isNumber(cell.chance) ? BE.fixed(cell.chance, cell.chance % 1 ? 1 : 0) : "\u2013"),
-      BE.h("td", { class: "num" }, BE.count(cell.n)), BE.h("td", { class: "num" }, rank(column)),
-      BE.h("td", { class: "test" }, cell.method, cell.note ? BE.h("span", { class: "sub" }, cell.note) : null, cell.fit ? BE.h("span", { class: "sub" }, BE.fitText(cell.fit, column)) : null));
+      BE.h("td", { class: "num" }, BE.count(cell.n)), ranked ? BE.h("td", { class: "num" }, rank(column)) : null,
+      BE.h("td", { class: "test" }, BE.method(cell.method), cell.note ? BE.h("span", { class: "sub" }, cell.note) : null, cell.fit ? BE.h("span", { class: "sub" }, BE.fitText(cell.fit, column)) : null));
   };
   return BE.h("section", null, BE.h("h2", null, "Scores"), BE.scroller("Scores", BE.h("table", { class: "plain" },
     BE.h("caption", { class: "hidden" }, `Scores of ${model.label}`),
-    BE.h("thead", null, BE.headRow(["Task", "Group", ["Score", "num"], "On the column\u2019s range", ["95% interval", "num"], ["Chance", "num"], ["n", "num"], ["Rank", "num"], "Error"])),
-    BE.h("tbody", null, columns.map(row)))));
+    BE.h("thead", null, BE.headRow(["Task", "Group", ["Score", "num"], "On the column\u2019s range", ["95% interval", "num"], ["Chance", "num"], ["n", "num"], ...(ranked ? [["Rank", "num"]] : []), "Error"])),
+    BE.h("tbody", null, columns.map(row)))), BE.methodNotes(columns.map((column) => BE.cell(column, model))));
 };
 
 // A recipe or an environment: tables in tables, as TOML has them.
@@ -75,8 +76,14 @@ BE.nested = (title, object) => {
   return BE.h("section", null, BE.h("h2", null, title), list(object));
 };
 
-BE.timing = (timing) => {
-  if (!timing || !Object.keys(timing).length) return null;
-  return BE.h("section", null, BE.h("h2", null, "Timing"), BE.facts(Object.entries(timing).map(([key, value]) =>
-    [key.replace(/_?seconds$/, "").replace(/_/g, " ") || "scoring", key.endsWith("seconds") ? BE.seconds(value) : BE.isNumber(value) ? BE.count(value) : value === null ? null : String(value)])));
+// Rows that came from the cache took no time: the seconds are then not what scoring costs.
+BE.timing = ({ seconds, rows_computed: made, rows_cached: cached, fine_tuning_seconds: fits }) => {
+  const rows = (made || 0) + (cached || 0);
+  const facts = [
+    ["Scoring", BE.isNumber(seconds) ? [BE.seconds(seconds), cached ? BE.h("span", { class: "sub" }, made
+      ? `${BE.count(cached)} of ${BE.count(rows)} rows came from the cache: scoring them all takes longer`
+      : `all ${BE.count(rows)} rows came from the cache: not what scoring takes`) : null] : null],
+    ["Rows", rows ? BE.count(rows) : null], ["Fine-tuning", BE.isNumber(fits) ? BE.seconds(fits) : null],
+  ];
+  return facts.some(([, value]) => value !== null) ? BE.h("section", null, BE.h("h2", null, "Timing"), BE.facts(facts)) : null;
 };

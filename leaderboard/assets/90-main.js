@@ -14,9 +14,14 @@ BE.route = () => {
   return { name, rest, query: new URLSearchParams(query || "") };
 };
 
+BE.noView = (name) => ({
+  title: "No such view",
+  node: BE.notice("No such view", [`This page has no view \u201c`, BE.name(name), "\u201d: there are the ", BE.link("#/", "overview"), " and those named at the top."]),
+});
+
 BE.show = (moved) => {
   const { name, rest, query } = BE.route();
-  const view = Object.hasOwn(BE.views, name) ? BE.views[name] : BE.views.overview;
+  const view = Object.hasOwn(BE.views, name || "overview") ? BE.views[name || "overview"] : () => BE.noView(name);
   const { title, node } = view(query, rest);
   const main = document.getElementById("main");
   main.replaceChildren(node);
@@ -46,7 +51,7 @@ BE.theme = () => {
   const apply = () => {
     const dark = chosen ? chosen === "dark" : preferred.matches;
     document.documentElement.dataset.theme = dark ? "dark" : "light";
-    button.setAttribute("aria-pressed", String(dark));
+    button.textContent = dark ? "Switch to light mode" : "Switch to dark mode";
   };
   button.addEventListener("click", () => {
     chosen = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
@@ -65,6 +70,7 @@ BE.theme = () => {
   BE.theme();
   const payload = JSON.parse(document.getElementById("payload").textContent);
   BE.start(payload);
+  document.querySelector("nav a[data-view='compare']").parentElement.hidden = payload.models.length < 2;
   document.getElementById("brand-title").textContent = "leaderboard";
   document.getElementById("footer").append(
     BE.h("p", null, `Made by babyeval ${payload.babyeval} on `, BE.h("time", { datetime: payload.made }, payload.made.slice(0, 16).replace("T", " "), " UTC"),

@@ -8,7 +8,8 @@ from babyeval.leaderboard import pairs as pairs_module
 from babyeval.leaderboard.build import make_payload
 from babyeval.leaderboard.payload import PAIR_FIELDS
 from babyeval.leaderboard.read import read_board
-from boards import BLIMP, SUPPLEMENT, a_model, credits, ranking, rating, write
+from boards import BLIMP, SUPPLEMENT, a_model, credits, ranking, rating, reading, write
+from page_support import write_page
 from scipy.stats import pearsonr
 
 from babyeval.comparison.compare import compare
@@ -72,17 +73,32 @@ def test_values_that_were_compared_are_shipped_where_they_are_not_the_headlines(
     assert payload.pairs["wug_adj"].values == {}
 
 
-def test_other_scoring_and_values_near_chance_are_told_of_as_by_compare(tmp_path):
+def test_other_scoring_and_values_near_chance_are_told_of_as_by_compare(tmp_path, visit):
+    """The browser makes these remarks of every pair: shipped, those of 50 models would be megabytes."""
     rng = np.random.default_rng(2)
-    for name, backend, share in (("a", "causal", 0.5), ("b", "mlm", 0.51), ("c", "causal", 0.9)):
-        write(tmp_path, ranking("blimp_supplement", a_model(name), credits(rng, share, SUPPLEMENT, 40), backend=backend))
-    notes = payload_of(tmp_path).pairs["blimp_supplement"].notes
-    told = {f"{'abc'.index(row.a)}-{'abc'.index(row.b)}": row.note for row in compare(tmp_path).rows}
-    assert {pair: told[pair] for pair in ("0-1", "1-2")} == {pair: notes[pair]["note"] for pair in ("0-1", "1-2")}
-    assert "scored in different ways: a as causal, b as mlm" in notes["0-1"]["note"]
-    assert "near chance" in notes["0-1"]["note"]
-    assert "near chance" not in notes["1-2"]["note"]
-    assert "different ways" not in notes.get("0-2", {}).get("note", "")
+    for name, backend, share in (("a", "causal", 0.5), ("b", "mlm", 0.51), ("c", "causal", 0.9), ("d", "mlm-corrected", 0.5)):
+        for task, subsets in (("blimp_supplement", SUPPLEMENT), ("blimp", BLIMP)):
+            write(tmp_path / "r", ranking(task, a_model(name), credits(rng, share, subsets, 40), backend=backend))
+        write(tmp_path / "r", reading(a_model(name), share, 3, backend=backend))
+    payload = payload_of(tmp_path / "r")
+    labels = [model.label for model in payload.models]
+    assert labels == list("abcd")
+    shipped = [note["note"] for column in payload.pairs.values() for note in column.notes.values() if "note" in note]
+    assert not [note for note in shipped if "different ways" in note or "near chance" in note]
+    page = visit(write_page(payload.model_dump(mode="json"), tmp_path / "page.html"))
+    told = {}
+    for row in compare(tmp_path / "r").rows:
+        key = f"{row.task}:{row.subset}" if row.subset else row.task
+        pair = [labels.index(row.a), labels.index(row.b)]
+        told[key, row.a + row.b] = row.note
+        found = page.evaluate("([key, a, b]) => BE.pair(BE.columnByKey.get(key), BE.models[a], BE.models[b]).note", [key, *pair])
+        assert found == row.note, (key, row.a, row.b)
+    assert len(told) == 4 * 6
+    assert "scored in different ways: a as causal, b as mlm; near chance" in told["blimp_supplement", "ab"]
+    assert "near chance" not in (told["blimp_supplement", "bc"] or "")
+    assert "different ways" not in (told["blimp_supplement", "bd"] or "")  # of which one is corrected for the word's end
+    turned = page.evaluate("BE.pair(BE.columnByKey.get('blimp_supplement'), BE.models[1], BE.models[0]).note")
+    assert turned.startswith("scored in different ways: b as mlm, a as causal; near chance")
 
 
 @pytest.mark.parametrize(("reports", "best"), [((), True), ((20,), False), ((0,), False)])

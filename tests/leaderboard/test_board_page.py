@@ -12,12 +12,15 @@ import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
+from babyeval.leaderboard import plots
 from babyeval.leaderboard.page import build_page
 from babyeval.leaderboard.svg import inlined
 from boards import HOSTILE, a_model, bare, whole, write
 
 from babyeval.errors import UsageError
+from babyeval.reading_figure import TITLES
 
 
 def parsed(text):
@@ -139,6 +142,22 @@ def test_a_figure_follows_the_colours_of_the_page():
     )  # fmt: skip
     assert root.find(f"{space}use").attrib == {"fill": "#123456", "clip-path": "url(#curve-x-p)"}
     assert (root.get("role"), root.get("aria-label"), root.get("width")) == ("img", "Title", None)
+
+
+def test_the_reading_figure_is_no_wider_than_a_page(tmp_path, monkeypatch):
+    """Five panels beside each other are too small to read, on paper and on a screen."""
+    write(tmp_path / "r", *whole(a_model("a"), 1, 0.6), *whole(a_model("b"), 2, 0.8))
+    frame = pd.DataFrame(
+        [(measure, 200.0 + i, 201.0 + i) for measure in TITLES for i in range(3)], columns=["measure", "predicted", "observed"]
+    )
+    monkeypatch.setattr(plots, "_binned", lambda board, result: frame)
+    payload = build_page(tmp_path / "r", tmp_path / "page.html")
+    root = parsed(payload.figures["reading"].svg)
+    width, height = map(float, root.attrib["viewBox"].split()[2:])
+    assert width < 7 * 96 < 2 * height
+    words = "".join(root.itertext())
+    assert all(title in words for title in TITLES.values())
+    assert words.count("observed (ms)") == 2  # rows
 
 
 def test_a_folder_is_no_page(results, tmp_path):

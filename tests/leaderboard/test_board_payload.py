@@ -11,7 +11,7 @@ from babyeval.leaderboard.about import how_scored, protocol_table, recipe_of
 from babyeval.leaderboard.build import make_payload
 from babyeval.leaderboard.payload import PAIR_FIELDS, embedded
 from babyeval.leaderboard.read import read_board
-from boards import BLIMP, HOSTILE, a_model, bare, credits, fit, ranking, whole, write
+from boards import BLIMP, HOSTILE, a_model, bare, credits, fit, provenance, ranking, whole, write
 from scipy.stats import t as student
 from scipy.stats import ttest_1samp
 
@@ -237,7 +237,7 @@ def test_official_averages_where_complete(tmp_path):
     assert payload.macro["finetune"][1].value is None
     assert payload.macro["finetune"][1].missing == list(FINETUNE[1:])
     assert payload.models[0].official == {"babylm-2025": {"finetune": pytest.approx(60.0)}}
-    assert payload.scores["rte"][0].official == {"babylm-2025": 62.0}
+    assert payload.scores["rte"][0].official == {"babylm-2025": (62.0, 60.0, 64.0, 100, get_task("rte").card.chance)}
 
 
 def test_other_protocols_numbers_that_are_not_alike_enter_no_average(tmp_path):
@@ -297,6 +297,31 @@ def test_folders_of_checkpoints_are_not_on_the_page(tmp_path):
     assert [model.source for model in payload.models] == ["m", "org/b"]
     assert payload.models[0].recipe == {"corpus": "train", "epochs": 3, "nested": {"at": ["b"]}}
     assert str(tmp_path) not in embedded(payload)
+
+
+def test_settings_that_do_not_concern_a_model_are_left_out(tmp_path):
+    ends = {"provenance": provenance(word_end="corrected")}
+    write(
+        tmp_path,
+        bare("ewok", a_model("a"), 50.0),
+        bare("ewok", a_model("b", kind="masked"), 50.0, backend="mlm-word-l2r"),
+        bare("ewok", a_model("c"), 50.0, **ends),
+    )
+    a, b, c = (model.environment for model in payload_of(tmp_path).models)
+    assert {"masking", "word_end"} & a.keys() == set()
+    assert (b["masking"], "word_end" in b) == ("pll", False)
+    assert (c["word_end"], "masking" in c) == ("corrected", False)
+
+
+def test_times_say_how_many_rows_were_computed(tmp_path):
+    records = []
+    for task, seconds, made in (("ewok", 9.0, 0), ("comps", 2.0, 70)):
+        record, _ = bare(task, a_model("a"), 50.0)
+        timing = record.timing.model_copy(update={"seconds": seconds, "rows_computed": made, "rows_cached": 50})
+        records.append((record.model_copy(update={"timing": timing}), None))
+    write(tmp_path, *records)
+    (model,) = payload_of(tmp_path).models
+    assert model.timing == {"seconds": 9.0, "rows_computed": 0, "rows_cached": 50, "fine_tuning_seconds": None}
 
 
 def test_plain_and_corrected_records_are_one_curve(tmp_path):

@@ -110,13 +110,31 @@ def test_filters_narrow_the_rows(visit, site):
     assert page.locator("th[data-key='blimp']").is_visible()
 
 
-def test_another_protocol_shows_its_numbers_without_intervals(visit, site):
+def test_another_protocol_shows_its_numbers_with_intervals_and_no_best(visit, site):
     page = visit(site)
+    elements = page.locator(".scores td[data-key='comps'] *").count()
+    assert not page.locator("#under").is_visible()
+    assert "protocol robust, split full" in page.locator("p.lead").inner_text()
+    assert "the best of a column" in page.locator(".legend").inner_text()
     page.get_by_label("Scores under").select_option("babylm-2025")
     ids = page.evaluate("[...document.querySelectorAll('.scores tbody tr')].map(row => row.dataset.model)")
-    assert [float(v) for v in column(page, "blimp")] == [PAYLOAD["scores"]["blimp"][i]["official"]["babylm-2025"] for i in ids]
+    shown = {i: PAYLOAD["scores"]["blimp"][i]["official"]["babylm-2025"] for i in ids}
+    assert [float(v) for v in column(page, "blimp")] == [shown[i][0] for i in ids]
+    _, low, high, n, _ = shown[ids[0]]
+    cell = page.locator(f"tr[data-model='{ids[0]}'] td[data-key='blimp']")
+    assert f"{low:.1f}–{high:.1f}" in cell.inner_text()
+    assert cell.get_attribute("title") == f"n = {n}; chance 50"
+    assert cell.locator("svg path").count() == 2
+    head = page.locator(".scores th[data-key='blimp']").inner_text()
+    assert "n\u00a0250–257" in head
+    assert "chance\u00a050" in head
     assert page.locator(".scores td.best").count() == 0
-    assert page.locator(".scores .ci").count() == 0
+    assert page.locator(".scores td[data-key='comps'] *").count() <= elements
+    note = page.locator("#under").inner_text()
+    assert "The best of a column, and comparisons, are of the page’s own protocol, robust" in note
+    assert "--protocol babylm-2025" in note
+    assert "protocol babylm-2025 (the page’s own is robust)" in page.locator("p.lead").inner_text()
+    assert "the best of a column" not in page.locator(".legend").inner_text()
     borders = page.locator(".scores td").evaluate_all(
         "cells => [...new Set(cells.map(cell => getComputedStyle(cell).borderTopWidth))]"
     )
@@ -139,7 +157,7 @@ def test_heads_say_what_the_best_of_a_column_is_worth(visit, tmp_path):
     assert set(heads) - clear == {"blimp", "wug_adj"}  # of the undefined one there is nothing to tell
     assert untested == set(payload["scores"]) - set(payload["best"]) - {"comps", "mrpc"}
     assert page.locator("td.best[data-key='perplexity']").count() == 0
-    assert page.locator("td.best.even[data-key='blimp']").count() == 4
+    assert page.locator("td.best[data-key='blimp'], td[data-key='blimp'] .dot").count() == 0  # nothing is marked
 
 
 def test_under_another_protocol_heads_tell_nothing_of_the_pages_own(visit, tmp_path):
@@ -155,14 +173,16 @@ def test_under_another_protocol_heads_tell_nothing_of_the_pages_own(visit, tmp_p
     page.locator("th[data-key='blimp'] button").click()
     page.get_by_label("Scores under").select_option("babylm-2025")
     for key in payload["scores"]:
-        for part in ("n\u00a0", "chance", "no clear best", "best not tested"):
+        for part in ("no clear best", "best not tested"):
             assert part not in head(key), key
+    assert "no scores under babylm-2025" in head("wug_adj")
+    assert "chance\u00a020" in head("entity_tracking")
     assert "not alike" in head("entity_tracking")
     assert "not alike" not in head("comps")
     assert "lower is better" in head("perplexity")
     cell = page.locator("td[data-key='entity_tracking']").first
     assert "⚠" in cell.inner_text()
-    assert cell.get_attribute("title") == "not measured alike: different versions of the task"
+    assert cell.get_attribute("title").startswith("not measured alike: different versions of the task; n = ")
     # of the five tasks that all have under it, one is not alike
     having = [key for key, cells in payload["scores"].items() if all(c["official"] for c in cells.values()) and len(cells) == 8]
     assert f"over {len(having) - 1} of {len(payload['scores'])} columns" in page.locator("#shown").inner_text()
@@ -178,7 +198,7 @@ def test_means_are_called_official_under_official_protocols_alone(visit, tmp_pat
     payload = make_payload()
     payload["protocol"] = "babylm-2025"
     for cell in payload["scores"]["blimp"].values():
-        cell["official"] = {"robust": cell["value"], "babylm-2026": cell["value"]}
+        cell["official"] = {name: [cell["value"], None, None, 9, 50.0] for name in ("robust", "babylm-2026")}
     for model in payload["models"]:
         model["official"] = {"babylm-2025": {"zero-shot": 40.0}, "babylm-2026": {"zero-shot": 41.5}}
     page = visit(write_page(payload, tmp_path / "page.html"))
@@ -191,6 +211,37 @@ def test_means_are_called_official_under_official_protocols_alone(visit, tmp_pat
     page.get_by_label("Scores under").select_option("robust")
     assert "Mean over the official list" in mean.inner_text()
     assert cell.get_attribute("title") == "no mean under robust on this page"
+
+
+def test_means_are_there_where_any_protocol_has_one(visit, tmp_path):
+    payload = make_payload()
+    payload["macro"] = {}
+    page = visit(write_page(payload, tmp_path / "page.html"))
+    cells = page.locator("td[data-key='macro:zero-shot']")
+    assert {text[0] for text in cells.all_inner_texts()} == {"–"}
+    page.get_by_label("Scores under").select_option("babylm-2025")
+    assert sorted(cells.locator("data").evaluate_all("all => all.map(d => +d.value)")) == [40 + i / 10 for i in range(8)]
+    assert page.locator("th[data-key='macro:reading']").count() == 0
+    assert "The official mean is that of the BabyLM pipeline of babylm-2025" in page.locator(".legend").inner_text()
+
+
+def test_heads_and_csv_say_which_split_a_column_is(visit, tmp_path):
+    payload = make_payload(models=3)
+    page = visit(write_page(payload, tmp_path / "one.html"))
+    assert "split" not in page.locator(".scores thead").inner_text()
+    payload["tasks"][0]["split"] = "fast"
+    payload["split"] = "full, fast"
+    page = visit(write_page(payload, tmp_path / "page.html"))
+    assert "split\u00a0fast" in page.locator("th[data-key='blimp']").inner_text()
+    assert "split\u00a0full" in page.locator("th[data-key='rte']").inner_text()
+    rows = download_csv(page)
+    assert [(row["blimp.split"], row["rte.split"]) for row in rows] == [("fast", "full")] * 3
+
+
+def test_the_legend_says_that_neither_overlap_nor_distance_decides(visit, site):
+    legend = visit(site).locator(".legend").inner_text()
+    assert "of BLiMP, EWoK it asks about subsets like these" in legend
+    assert "neither that two intervals overlap nor that they lie apart decides" in legend
 
 
 def test_figures_stand_where_they_belong(visit, tmp_path):
@@ -222,7 +273,8 @@ def download_csv(page):
 
 def test_csv_calls_no_model_worse_where_nothing_was_tested(visit, tmp_path):
     payload = make_payload(models=4)
-    payload["best"] = {"blimp": [2, 3], "ewok": [1], "wug_adj": [0]}
+    payload["best"] = {"blimp": [2, 3], "ewok": [1], "wug_adj": [0], "comps": [0, 1, 2], "rte": [0, 1, 2, 3]}
+    assert "3" not in payload["scores"]["comps"]  # of the others none is told from the best
     payload["mixed"] = {"ewok": "different data"}
     rows = download_csv(visit(write_page(payload, tmp_path / "page.html")))
     ids = {model["digest"]: model["id"] for model in payload["models"]}
@@ -248,14 +300,24 @@ def test_csv_holds_what_is_shown_unrounded(visit, tmp_path):
     assert by_digest[payload["models"][1]["digest"]]["wug_adj"] == ""
 
 
+def test_csv_of_another_protocol_has_its_intervals(visit, site):
+    page = visit(site)
+    page.get_by_label("Scores under").select_option("babylm-2025")
+    rows = download_csv(page)
+    ids = {model["digest"]: str(model["id"]) for model in PAYLOAD["models"]}
+    for row in rows:
+        told = [float(row[f"blimp{part}"]) for part in ("", ".low", ".high", ".n", ".chance")]
+        assert told == PAYLOAD["scores"]["blimp"][ids[row["digest"]]]["official"]["babylm-2025"]
+        assert (row["protocol"], row["wug_adj"], row["wug_adj.n"]) == ("babylm-2025", "", "")
+    assert not [key for key in rows[0] if key.endswith(".best")]
+
+
 def test_theme_follows_the_system_and_the_button(visit, site):
     page = visit(site, color_scheme="dark")
     colour = "getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(colour)
-    button = page.get_by_role("button", name="Dark mode")
-    assert button.get_attribute("aria-pressed") == "true"
-    button.click()
-    assert button.get_attribute("aria-pressed") == "false"
+    page.get_by_role("button", name="Switch to light mode").click()
+    assert page.get_by_role("button", name="Switch to dark mode").is_visible()
     assert page.evaluate(colour) == "rgb(255, 255, 255)" != dark
     page.reload()
     assert page.evaluate(colour) == "rgb(255, 255, 255)"  # the choice is kept

@@ -89,9 +89,20 @@ def test_axe_finds_no_serious_violation(visit, site, axe, scheme):
 
 
 def test_one_model_and_none(visit, tmp_path):
-    page = visit(write_page(make_payload(models=1, tasks=2), tmp_path / "one.html"))
+    one = make_payload(models=1, tasks=2) | {"best": {}, "title": "results"}
+    page = visit(write_page(one, tmp_path / "one.html"))
     assert page.locator(".scores tbody tr").count() == 1
-    page.goto(page.url + "#/compare")
+    text = page.locator("body").inner_text().lower()
+    for part in ("rank", "the best", "compare", "lie apart"):
+        assert part not in text, part
+    widths = page.locator(".scores tbody td:visible").evaluate_all("all => all.map(cell => cell.getBoundingClientRect().width)")
+    assert len(widths) == 3
+    assert min(widths) > 80  # no track is left of the rank
+    page.goto(page.url + "#/model/0")
+    page.get_by_role("heading", name="Scores").wait_for()
+    assert "Rank" not in page.locator("main").inner_text()
+    page.goto(page.url.replace("#/model/0", "#/"))
+    page.goto(page.url.replace("#/", "#/compare"))
     assert "takes two" in page.locator("main").inner_text()
     page = visit(write_page(make_payload(models=0, tasks=1), tmp_path / "none.html"))
     assert "No results" in page.locator("main").inner_text()

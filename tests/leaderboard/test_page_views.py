@@ -7,7 +7,10 @@ from page_support import make_payload, write_page
 
 PAYLOAD = make_payload()
 ROWS = """[...document.querySelectorAll('table.compare tbody tr')].map(row => ({
-    key: row.dataset.column, cells: [...row.querySelectorAll('data')].map(d => d.value === '' ? null : +d.value), text: row.innerText }))"""
+    key: row.dataset.column, text: row.innerText, cells: ['a', 'b', 'difference', 'p', 'adjusted', 'mde'].map(part => {
+        const value = row.querySelector(`[data-part='${part}'] data`).value;
+        return value === '' ? null : +value;
+    }) }))"""
 
 
 def test_subset_columns_are_tested_here_as_scipy_does_it(visit, site):
@@ -269,13 +272,20 @@ def test_task_page_says_how_it_is_scored_and_shows_corrected_beside_official(vis
         assert part in text
     numbers = page.locator("section:has(h2:text-is('Models')) tbody data").evaluate_all("all => all.map(d => +d.value)")
     cells = sorted(PAYLOAD["scores"]["blimp"].values(), key=lambda cell: -cell["value"])
-    assert numbers == [number for cell in cells for number in (cell["value"], cell["official"]["babylm-2025"])]
+    assert numbers == [number for cell in cells for number in (cell["value"], cell["official"]["babylm-2025"][0])]
+    value, low, high, n, _ = cells[0]["official"]["babylm-2025"]
+    other = page.locator("section:has(h2:text-is('Models')) tbody tr").first.locator("td").nth(2)
+    assert f"{low:.1f}–{high:.1f}" in other.inner_text()
+    assert f"+{value - cells[0]['value']:.1f}" in other.inner_text()
+    assert other.get_attribute("title") == f"n = {n}; chance 50"
 
 
 def test_numbers_of_a_protocol_that_are_not_alike_are_marked_and_not_subtracted(visit, tmp_path):
     payload = make_payload()
     for cell in payload["scores"]["blimp"].values():
-        cell["official"] = {"babylm-2025": cell["value"] + 1.5, "babylm-2026": cell["value"] - 2.5}
+        cell["official"] = {
+            f"babylm-{year}": [cell["value"] + more, None, None, 9, 50.0] for year, more in ((2025, 1.5), (2026, -2.5))
+        }
     payload["mixed_official"] = {"blimp": {"babylm-2025": "different versions of the protocol"}}
     page = visit(write_page(payload, tmp_path / "page.html") + "#/task/blimp")
     assert "Not measured alike under babylm-2025: different versions of the protocol." in page.locator("main").inner_text()
@@ -326,14 +336,18 @@ def test_model_page_has_official_means_and_times_of_both_kinds(visit, tmp_path):
     payload = make_payload(models=2)
     payload["models"][0] |= {
         "official": {"babylm-2025": {"zero-shot": 40.25, "reading": 3.5}, "babylm-2026": {"zero-shot": 41.0}, "robust": {"zero-shot": 39.0}},
-        "timing": {"seconds": 59.97, "fine_tuning_seconds": 3599.9},
+        "timing": {"seconds": 59.97, "rows_computed": 0, "rows_cached": 377615, "fine_tuning_seconds": 3599.9},
     }  # fmt: skip
+    payload["models"][1]["timing"] = {"seconds": 9.0, "rows_computed": 10, "rows_cached": 5, "fine_tuning_seconds": None}
     page = visit(write_page(payload, tmp_path / "page.html") + "#/model/0")
     facts = dict(
         page.locator("dl.facts > div").evaluate_all("all => all.map(div => [...div.children].map(part => part.textContent))")
     )
     assert facts["Official means"] == "babylm-2025, zero-shot: 40.25; babylm-2025, reading: 3.50; babylm-2026, zero-shot: 41.00"
-    assert (facts["scoring"], facts["fine tuning"]) == ("1 min 0 s", "1 h 0 min")
+    assert facts["Scoring"] == "1 min 0 sall 377\u202f615 rows came from the cache: not what scoring takes"
+    assert facts["Fine-tuning"] == "1 h 0 min"
+    page.goto(page.url.replace("model/0", "model/1"))
+    page.get_by_text("5 of 15 rows came from the cache").wait_for()
 
 
 @pytest.mark.parametrize(
@@ -342,3 +356,18 @@ def test_model_page_has_official_means_and_times_of_both_kinds(visit, tmp_path):
 def test_addresses_of_nothing_show_a_page(visit, site, address):
     page = visit(site + address)
     assert page.locator("main h1").inner_text()
+    unknown = address.removeprefix("#/") if address in ("#/nowhere", "#/constructor") else None
+    assert (page.locator("main h1").inner_text() == "No such view") == (unknown is not None)
+    if unknown:
+        assert f"no view “{unknown}”" in page.locator("main").inner_text()
+        page.locator("main").get_by_role("link", name="overview").click()
+        page.locator(".scores").wait_for()
+
+
+def test_compare_gives_a_dash_where_there_is_no_detectable_difference(visit, site):
+    page = visit(site + "#/compare?a=0&b=7")
+    rows = page.locator("table.compare tbody tr").evaluate_all(
+        "rows => rows.map(row => [row.querySelector('.verdict').textContent, row.querySelector(`[data-part='mde']`).textContent])"
+    )
+    assert {text for verdict, text in rows if verdict != "not told apart"} == {"–"}
+    assert all(float(text) > 0 for verdict, text in rows if verdict == "not told apart")
