@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 from importlib.resources import files
 from pathlib import Path
@@ -47,7 +48,11 @@ def build_page(
     if out.is_dir():
         raise UsageError("The page needs the name of a file.", where=str(out), hint="For example --out leaderboard.html.")
     board = read_board(results, protocol=protocol, split=split)
-    payload = make_payload(board, title or results.resolve().name)
+    gc.freeze()  # statsmodels collects garbage in each of many corrections, and would look through all records
+    try:
+        payload = make_payload(board, title or results.resolve().name)
+    finally:
+        gc.unfreeze()
     payload = payload.model_copy(update={"figures": make_figures(board, payload, figures)})
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

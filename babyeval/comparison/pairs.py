@@ -304,9 +304,10 @@ def _seeds(metric: str, unit: str, predicted: _Predictions) -> tuple[NDArray[np.
     from babyeval.stats.seeds import blocks_of, credit_shares, jackknife_shares
 
     table, function = predicted.table, get_metric(metric, unit)
-    gold, blocks = table["gold"].tolist(), blocks_of(table["cluster"].astype(str).tolist())
-    labels = np.array([list(row) for row in table["predictions"]])
-    values = np.array([function(gold, column) for column in labels.T])
+    gold, blocks = table["gold"].to_numpy(), blocks_of(table["cluster"].astype(str).tolist())
+    labels = np.concatenate(table["predictions"].tolist()).reshape(len(table), -1)
     if metric == "accuracy":
-        return 100 * credit_shares((labels == np.array(gold)[:, None]).astype(np.float64), blocks), values
-    return jackknife_shares(function, list(gold), [column.tolist() for column in labels.T], blocks, function.without), values
+        credits = (labels == gold[:, None]).astype(np.float64)
+        return 100 * credit_shares(credits, blocks), 100 * credits.mean(axis=0)
+    values = np.array([function(gold, column) for column in labels.T])
+    return jackknife_shares(function, gold, list(labels.T), blocks, function.without), values

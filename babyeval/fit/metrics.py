@@ -63,17 +63,17 @@ def _f1(gold: Labels, predicted: Labels) -> float:
 
 
 def _f1_without(gold: Labels, predicted: Labels, blocks: Sequence[Sequence[int]]) -> NDArray[np.float64]:
-    """F1 does not see what is rightly labelled 0: with both labels 0, an item might as well not be there."""
+    """F1 from its counts, 2 TP / (2 TP + FP + FN), for scikit-learn takes twenty milliseconds for what thousands of pairs ask."""
     import numpy as np
-    from sklearn.metrics import f1_score
 
-    kept = np.ones((len(gold), len(blocks)), dtype=np.int_)
-    for column, block in enumerate(blocks):
-        kept[list(block), column] = 0
-    right, said = (np.asarray(labels)[:, None] * kept for labels in (gold, predicted))
-    # Two columns at least: a single one would be taken for plain labels.
-    found = f1_score(np.c_[right, right[:, :1]], np.c_[said, said[:, :1]], average=None, zero_division=float("nan"))
-    return 100 * np.asarray(found, dtype=np.float64)[:-1]
+    right, said = (np.asarray(labels) == 1 for labels in (gold, predicted))
+    block_of = np.full(len(right), len(blocks))
+    block_of[np.concatenate(blocks)] = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
+    found, labelled = (
+        counts.sum() - np.bincount(block_of, counts, len(blocks) + 1)[:-1]
+        for counts in (right & said, right.astype(np.int_) + said)
+    )
+    return np.divide(200 * found, labelled, out=np.full(len(blocks), np.nan), where=labelled > 0)
 
 
 def _mcc(gold: Labels, predicted: Labels) -> float:
