@@ -310,4 +310,4 @@ def _seeds(metric: str, unit: str, predicted: _Predictions) -> tuple[NDArray[np.
         credits = (labels == gold[:, None]).astype(np.float64)
         return 100 * credit_shares(credits, blocks), 100 * credits.mean(axis=0)
     values = np.array([function(gold, column) for column in labels.T])
-    return jackknife_shares(function, gold, list(labels.T), blocks, function.without), values
+    return jackknife_shares(function, gold.tolist(), list(labels.T), blocks, function.without), values

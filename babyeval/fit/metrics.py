@@ -73,7 +73,8 @@ def _f1_without(gold: Labels, predicted: Labels, blocks: Sequence[Sequence[int]]
         counts.sum() - np.bincount(block_of, counts, len(blocks) + 1)[:-1]
         for counts in (right & said, right.astype(np.int_) + said)
     )
-    return np.divide(200 * found, labelled, out=np.full(len(blocks), np.nan), where=labelled > 0)
+    without: NDArray[np.float64] = np.divide(200 * found, labelled, out=np.full(len(blocks), np.nan), where=labelled > 0)
+    return without
 
 
 def _mcc(gold: Labels, predicted: Labels) -> float:
