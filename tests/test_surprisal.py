@@ -213,7 +213,7 @@ class Seen:
         self.bars: list[tuple[str, int, str]] = []
         self.moves: list[int] = []
 
-    def bar(self, label, total, unit="rows"):
+    def bar(self, label, total, unit="rows", share=None):
         self.bars.append((label, total, unit))
         return contextlib.nullcontext(self.moves.append)
 

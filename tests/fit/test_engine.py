@@ -312,7 +312,7 @@ class Stopping:
         self.at, self.seen = at, 0
 
     @contextlib.contextmanager
-    def bar(self, label: str, total: int, unit: str = "rows") -> Any:
+    def bar(self, label: str, total: int, unit: str = "rows", share: Any = None) -> Any:
         def advance(count: int) -> None:
             self.seen += count
             if self.seen >= self.at:
@@ -349,7 +349,7 @@ class Counting(Stopping):
         self.counts: list[int] = []
 
     @contextlib.contextmanager
-    def bar(self, label: str, total: int, unit: str = "rows") -> Any:
+    def bar(self, label: str, total: int, unit: str = "rows", share: Any = None) -> Any:
         yield self.counts.append
 
 

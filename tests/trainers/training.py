@@ -16,7 +16,7 @@ class Listener:
         self.said: list[str] = []
         self.advanced = 0
 
-    def bar(self, label: str, total: int, unit: str = "rows") -> Any:
+    def bar(self, label: str, total: int, unit: str = "rows", share: Any = None) -> Any:
         import contextlib
 
         def advance(count: int) -> None:
