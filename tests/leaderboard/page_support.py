@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 CHROMIUM = os.environ.get("TESTS_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
@@ -217,3 +218,13 @@ def _conditions(rows: list[dict[str, Any]], scores: dict[str, dict[str, Any]], r
          "values": {key: {name: rng.uniform(-1, 1) for name in names} for key in values}, "uninformative": {"comps": "conditions differ by less than their mean standard error"}}  # fmt: skip
     return {"names": names, "models": {name: [row["id"] for row in rows if row["condition"] == name] for name in names}, "values": values, "effects": effects,
             "correction": "Holm over the columns of each pair", "z": z, "notes": []}  # fmt: skip
+
+
+def holm(p):
+    """Holm's adjustment as its paper has it: sorted, multiplied, never falling."""
+    order = np.argsort(p)
+    adjusted, least = [0.0] * len(p), 0.0
+    for place, index in enumerate(order):
+        least = max(least, min(1.0, (len(p) - place) * p[index]))
+        adjusted[index] = least
+    return adjusted

@@ -9,6 +9,7 @@ import pytest
 from babyeval.leaderboard.build import make_payload
 from babyeval.leaderboard.read import read_board
 from boards import BLIMP, a_model, bare, credits, ranking, write
+from page_support import holm
 from scipy.stats import ttest_ind, zscore
 
 from babyeval.comparison.compare import compare
@@ -18,16 +19,6 @@ from babyeval.records import DataInfo
 
 def payload_of(folder, **choice):
     return make_payload(read_board(folder, **choice), "test")
-
-
-def holm(p):
-    """Holm's adjustment as its paper has it: sorted, multiplied, never falling."""
-    order = np.argsort(p)
-    adjusted, least = [0.0] * len(p), 0.0
-    for place, index in enumerate(order):
-        least = max(least, min(1.0, (len(p) - place) * p[index]))
-        adjusted[index] = least
-    return adjusted
 
 
 SEEDS = {"x": [(0, 0.70), (1, 0.72), (2, 0.69)], "y": [(0, 0.80), (1, 0.83), (2, 0.81)], "z": [(0, 0.75), (1, 0.76), (2, 0.77)]}

@@ -12,6 +12,7 @@ from babyeval.leaderboard.build import make_payload
 from babyeval.leaderboard.payload import PAIR_FIELDS, embedded
 from babyeval.leaderboard.read import read_board
 from boards import BLIMP, HOSTILE, a_model, bare, credits, fit, provenance, ranking, whole, write
+from page_support import holm
 from scipy.stats import t as student
 from scipy.stats import ttest_1samp
 
@@ -108,16 +109,6 @@ def test_shipped_pairs_are_those_of_compare(folder, payload):
         assert column.unit_of_value == row.unit_of_value
         checked += 1
     assert checked == 3 * 5
-
-
-def holm(p):
-    """Holm's adjustment as its paper has it: sorted, multiplied, never falling."""
-    order = np.argsort(p)
-    adjusted, least = [0.0] * len(p), 0.0
-    for place, index in enumerate(order):
-        least = max(least, min(1.0, (len(p) - place) * p[index]))
-        adjusted[index] = least
-    return adjusted
 
 
 def test_best_and_all_that_are_not_significantly_worse(tmp_path):
