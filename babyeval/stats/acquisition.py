@@ -38,9 +38,9 @@ _HALF = 0.5
 _CEILING_2025 = math.log2(300_000)  # bits, although surprisals are in nats (D18)
 _P_2026 = 0.1
 _FLAT_2026 = 1e-6
-_DRAWS = 2000
-_METHOD = f"bootstrap of words, {_DRAWS:,} draws"
+_METHOD = "jackknife of words"
 _MIN_WORDS = 10
+_LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,11 +257,11 @@ def correlate(model_at: Sequence[float], child_at: Sequence[float], protocol_rul
     """Pearson's r between the acquisition of words by a model and by children.
 
     Officially fewer than three words give 0, and in 2026 also a p above 0.1 (D19); ``robust`` forces nothing to 0.
-    The interval is the percentile bootstrap over words, seeded, of r itself under every protocol.
-    In a simulation with r of .2 and .5 (normal data; a skewed model with uniform noise; noise that grows away from the
-    mean) it held the truth in .904 to .929 of 1,500 samples of 30 words, .922 to .950 of 100 and .929 to .953 of
-    400; BCa in .899 to .940, .918 to .948 and .929 to .947; Fisher's z in .932 to .955 of the first two kinds of data
-    but only .813 to .865 of the third.
+    The interval is that of r itself under every protocol: Fisher's z, plus and minus its standard error by leaving out one
+    word at a time, times the quantile of t with two degrees of freedom less than words. In a simulation with r from 0 to
+    .6 of 10 to 400 words (normal data; a skewed model with uniform noise; noise that grows away from the mean; 6,000
+    samples each) it held the truth in .926 to .957; Fisher's own error, which supposes normal data, in .799 to .885 of
+    the third kind, and percentiles of resampled words in about .91 of 30 words.
 
     Args:
         model_at: log10 of words seen, one per word, only of words that both have acquired.
@@ -288,7 +288,7 @@ def correlate(model_at: Sequence[float], child_at: Sequence[float], protocol_rul
     from scipy.stats import pearsonr
 
     r, p = map(float, pearsonr(x, y))
-    estimate = _resampled(x, y, r)
+    estimate = _jackknifed(x, y, r)
     if protocol_rule == "2026" and p > _P_2026:
         forced = f"r is {r:.3f} with p = {p:.3f}, and officially 0 because p is above {_P_2026}; the interval is that of r"
         return Correlation(0.0, p, replace(estimate, note="; ".join(filter(None, (forced, estimate.note)))))
@@ -299,19 +299,28 @@ def _no_interval(value: float | None, n: int, note: str) -> Estimate:
     return Estimate(value, None, None, None, _METHOD, n, n, note)
 
 
-def _resampled(x: Floats, y: Floats, r: float) -> Estimate:
-    """Pearson's r with the error and interval of resampled words; their order does not matter."""
+def _jackknifed(x: Floats, y: Floats, r: float) -> Estimate:
+    """Pearson's r with its error and interval by leaving out one word at a time."""
+    from scipy.stats import t
+
     n = len(x)
     if n < _MIN_WORDS:
-        return _no_interval(r, n, f"fewer than {_MIN_WORDS} words are too few to resample")
+        return _no_interval(r, n, f"fewer than {_MIN_WORDS} words are too few for an interval")
     if abs(r) > 1 - 1e-12:
         return _no_interval(r, n, "the values agree perfectly, where no interval is defined")
-    order = np.lexsort((y, x))
-    x, y = ((values[order] - values.mean()) / values.std() for values in (x, y))
-    weights = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=_DRAWS) / n
-    mx, my, mxx, myy, mxy = (weights @ np.column_stack([x, y, x * x, y * y, x * y])).T
-    spread = np.minimum(mxx - mx * mx, myy - my * my)
-    varied = spread > 1e-12  # a resample of one value has no correlation
-    draws = ((mxy - mx * my)[varied]) / np.sqrt(((mxx - mx * mx) * (myy - my * my))[varied])
-    low, high = map(float, np.quantile(draws, (0.025, 0.975)))
-    return Estimate(r, float(draws.std(ddof=1)), low, high, _METHOD, n, n)
+    x, y = ((values - values.mean()) / values.std() for values in (x, y))
+    gone = n / (n - 1)  # what a word takes with it of sums of squares and products, its share of the mean included
+    left = np.minimum(n - gone * x * x, n - gone * y * y)
+    if left.min() <= 1e-9 * n:
+        return _no_interval(r, n, "without one of the words all others have one age, so that no error is defined")
+    rest = (n * r - gone * x * y) / np.sqrt((n - gone * x * x) * (n - gone * y * y))
+    if np.abs(rest).max() > 1 - 1e-12:
+        return _no_interval(r, n, "without one of the words all others agree perfectly, so that no error is defined")
+    half = _spread(np.arctanh(rest)) * float(t.ppf((1 + _LEVEL) / 2, n - 2))
+    low, high = (math.tanh(math.atanh(r) + side * half) for side in (-1, 1))
+    return Estimate(r, _spread(rest), low, high, _METHOD, n, n)
+
+
+def _spread(rest: Floats) -> float:
+    """The jackknife's standard error of a statistic that has these values with each of its units left out."""
+    return math.sqrt((len(rest) - 1) * float(rest.var()))

@@ -19,7 +19,7 @@ const METHODS = [
   ["jackknife", "t interval over other items, leaving out one at a time"],
   ["bonett-wright", "interval of a rank correlation by Fisher\u2019s z with the variance of Bonett and Wright (2000)"],
   ["bootstrap of sentences", "percentiles over samples of whole sentences, drawn with replacement"],
-  ["bootstrap of words", "percentiles over samples of words, drawn with replacement"],
+  ["jackknife of words", "Fisher\u2019s z, its error by leaving out one word at a time"],
   ["none", "no interval is defined here"],
 ];
 BE.methodText = (method) => (METHODS.find(([name]) => method.startsWith(name)) || [])[1] || null;
