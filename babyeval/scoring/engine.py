@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -138,22 +139,33 @@ class Engine:
 
     def _compute(self, queries: dict[bytes, Query], dtype: Dtype, label: str, about: str) -> None:
         known, cache = self._answers[dtype], self._cache(dtype)
-        try:
+        with self._telling_the_model(dtype):
             batches = self._batches(queries, dtype)
-            if about:
-                self.reporter.note(f"{label}: {about}")
-            with self.reporter.bar(label, len(queries), share=self.works[dtype].share) as advance:
-                for named in batches:
-                    cache.put(named)
-                    self._note_damage(cache)
-                    known.update(named)
-                    advance(len(named))
+        if about:
+            self.reporter.note(f"{label}: {about}")
+        with self.reporter.bar(label, len(queries), share=self.works[dtype].share) as advance:
+            for named in self._answered(batches, dtype):
+                cache.put(named)
+                self._note_damage(cache)
+                known.update(named)
+                advance(len(named))
+
+    @contextlib.contextmanager
+    def _telling_the_model(self, dtype: Dtype) -> Iterator[None]:
+        """What goes wrong in here is the model's failure."""
+        try:
+            yield
         except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, NotImplementedError) as error:
             raise ModelError(
                 f"The model failed: {type(error).__name__}: {str(error).strip().splitlines()[:1]}",
                 where=f"'{self.checkpoint.name}' as {self.checkpoint.backend} in {dtype}",
                 hint="Try --dtype float32, another --backend, or 'babyeval check'. What was computed before is kept.",
             ) from error
+
+    def _answered(self, batches: Iterator[list[tuple[bytes, LogProbs]]], dtype: Dtype) -> Iterator[list[tuple[bytes, LogProbs]]]:
+        """The batches; of what is done with them, such as showing progress, no error is taken for the model's."""
+        with self._telling_the_model(dtype):
+            yield from batches
 
     def _batches(self, queries: dict[bytes, Query], dtype: Dtype) -> Iterator[list[tuple[bytes, LogProbs]]]:
         """Opens the weights, proves the short cuts, and answers batch by batch as it is asked."""

@@ -16,10 +16,10 @@ const METHODS = [
   ["wilson, seeds and items", "Wilson\u2019s interval of a share, as wide as other fine-tuning seeds and other items make it"],
   ["wilson", "Wilson\u2019s score interval of a share of independent items, which holds for few items and near 0 and 100"],
   ["jackknife, seeds and items", "t interval over other fine-tuning seeds and other items, leaving out an item at a time"],
+  ["jackknife of words", "Fisher\u2019s z, its error by leaving out one word at a time, with quantiles of t"],
   ["jackknife", "t interval over other items, leaving out one at a time"],
   ["bonett-wright", "interval of a rank correlation by Fisher\u2019s z with the variance of Bonett and Wright (2000)"],
   ["bootstrap of sentences", "percentiles over samples of whole sentences, drawn with replacement"],
-  ["jackknife of words", "Fisher\u2019s z, its error by leaving out one word at a time"],
   ["none", "no interval is defined here"],
 ];
 BE.methodText = (method) => (METHODS.find(([name]) => method.startsWith(name)) || [])[1] || null;

@@ -12,7 +12,7 @@ from brute import Brute
 from tiny import SENTENCES, make_model, make_tokenizer
 from transformers import BertForMaskedLM, BertModel
 
-from babyeval.errors import MissingError, UsageError
+from babyeval.errors import MissingError, ModelError, UsageError
 from babyeval.models import load
 from babyeval.models.checkpoint import from_memory
 from babyeval.progress import Quiet
@@ -128,6 +128,22 @@ def test_unsaved_answers_touch_no_cache(checkpoint, queries):
     saved = engine.answer(wanted)
     assert [saved[key] for key in wanted] == [pytest.approx(answers[key], abs=1e-6) for key in wanted]
     engine.close()
+
+
+def test_only_the_models_failures_are_told_as_its(checkpoint, queries, monkeypatch):
+    class Broken(Quiet):
+        def bar(self, label, total, unit="rows", share=None):
+            return contextlib.nullcontext(lambda count: 1 + "of the user's own reporter")
+
+    engine = Engine(checkpoint, device="cpu", reporter=Broken())
+    with pytest.raises(TypeError, match="unsupported operand"):
+        engine.answer(keyed(queries, engine.salt))
+    engine.close()
+    failing = Engine(checkpoint, device="cpu", fresh=True)
+    monkeypatch.setattr(type(failing._view("float32").model), "forward", lambda *_, **__: 1 + "of the model's code")
+    with pytest.raises(ModelError, match=r"TypeError: .*unsupported operand"):
+        failing.answer(keyed(queries, failing.salt))
+    failing.close()
 
 
 def test_what_was_in_use_is_said(checkpoint, parts):
