@@ -20,7 +20,7 @@ def interrupted() -> NoReturn:
     """Ends the process after Ctrl-C."""
     print(
         "Interrupted. What was computed is kept: the same command goes on from here (a training with --resume). "
-        "A run keeps the rows that it has scored, and writes its records at the end.",
+        "A run keeps the rows that it has scored; the records of tasks that lacked none are written.",
         file=sys.stderr,
     )
     sys.exit(INTERRUPTED)

@@ -189,10 +189,10 @@ class Timing(_Record):
 
     Attributes:
         seconds: Wall time of the whole run up to this record.
-        rows_computed: Queries put through the model in this run.
-        rows_cached: Queries answered by the cache.
-        positions: Positions put through the model, padding included.
-        trie_nodes: Distinct prefixes behind them.
+        rows_computed: Queries put through the model in this run up to this record.
+        rows_cached: Queries answered by the cache, likewise.
+        positions: Positions put through the model, padding included, likewise.
+        trie_nodes: Distinct prefixes of all that this run puts through the model.
     """
 
     seconds: float

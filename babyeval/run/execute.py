@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from babyeval.data.verify import departures
@@ -15,6 +15,7 @@ from babyeval.run.plan import Plan, planned_backend, planned_dtype, planned_word
 from babyeval.run.planned import Planned, PlannedTask
 from babyeval.run.precision import Answers, Rows, checked_rows, rows_of
 from babyeval.run.provenance import provenance
+from babyeval.run.questions import Waiting
 from babyeval.scoring.engine import Dtype
 from babyeval.types import Outcome
 
@@ -34,9 +35,13 @@ def execute(plan: Plan) -> list[TaskResult]:
     """
     start = time.monotonic()
     running = plan.running()
+    done: dict[int, TaskResult] = {}
     precisions: tuple[Dtype, ...] = ("float32", "bfloat16")
-    answers = {dtype: _answer_all(plan, running, dtype) for dtype in precisions}
-    done = {id(planned): _finish(plan, planned, answers[planned_dtype(plan, planned)], start) for planned in running}
+    for dtype in precisions:
+        concerned = [planned for planned in running if planned_dtype(plan, planned) == dtype]
+        _answer_all(
+            plan, concerned, dtype, lambda planned, answers: done.update({id(planned): _finish(plan, planned, answers, start)})
+        )
     results = [done.get(id(planned)) or not_run(plan, planned, planned_backend(plan, planned)) for planned in plan.tasks]
     if not plan.fits:
         return results
@@ -46,14 +51,28 @@ def execute(plan: Plan) -> list[TaskResult]:
     return results + execute_fits(plan, plan.engine.reporter)
 
 
-def _answer_all(plan: Plan, running: Sequence[PlannedTask], dtype: Dtype) -> Answers:
-    """Answers the questions of all tasks of one precision at once, so that they share prefixes and batches."""
-    concerned = [planned for planned in running if planned_dtype(plan, planned) == dtype]
-    asked = [spans for planned in concerned for spans in planned.asked]
+def _answer_all(
+    plan: Plan, concerned: Sequence[PlannedTask], dtype: Dtype, finish: Callable[[PlannedTask, Answers], None]
+) -> None:
+    """Answers the questions of all tasks of one precision at once, so that they share prefixes and batches.
+
+    In float32 a task is finished as soon as it has its answers, while longer inputs of others are still scored: what
+    ends a run in the middle leaves the records of what was done.
+    """
     tasks, protocols = {planned.task.card.name for planned in concerned}, {planned.protocol.name for planned in concerned}
     about = f"{counted(len(tasks), 'task')} under {counted(len(protocols), 'protocol')}"
     label = plan.model.name if plan.model.revision == "main" else f"{plan.model.name} ({plan.model.revision})"
-    return plan.engine.answer(plan.questions.of(asked), dtype, label, about) if asked else {}
+    waiting, left = Waiting([planned.asked for planned in concerned]), dict(enumerate(concerned))
+
+    def listener(keys: Collection[bytes], answers: Answers) -> None:
+        for i in waiting.answered(keys):
+            finish(left.pop(i), answers)
+
+    early = dtype == "float32"  # in bfloat16, close decisions are to be scored again first
+    asked = [spans for planned in concerned for spans in planned.asked]
+    answers = plan.engine.answer(plan.questions.of(asked), dtype, label, about, listener if early else None) if asked else {}
+    for planned in left.values():
+        finish(planned, answers)
 
 
 def _finish(plan: Plan, planned: PlannedTask, answers: Answers, start: float) -> TaskResult:

@@ -56,3 +56,39 @@ class Questions:
     def of(self, asked: Sequence[Sequence[AskedSpan]]) -> dict[bytes, Query]:
         """The queries behind some items."""
         return {key: self.queries[key] for spans in asked for span in spans for key in span.keys}
+
+
+class Waiting:
+    """Which of several tasks still lack answers.
+
+    Args:
+        tasks: For each task its items' spans.
+
+    Example:
+        >>> one, two = (AskedSpan((key,), False, 0) for key in (b"1", b"2"))
+        >>> waiting = Waiting([[[one]], [[one], [two]]])
+        >>> waiting.answered([b"1"]), waiting.answered([b"2"])
+        ([0], [1])
+    """
+
+    def __init__(self, tasks: Sequence[Sequence[Sequence[AskedSpan]]]) -> None:
+        self._of: dict[bytes, int] = {}  # a bit for each task that asks it
+        self._lacking: list[int] = []
+        for i, items in enumerate(tasks):
+            keys = {key for spans in items for span in spans for key in span.keys}
+            for key in keys:
+                self._of[key] = self._of.get(key, 0) | 1 << i
+            self._lacking.append(len(keys))
+
+    def answered(self, keys: Iterable[bytes]) -> list[int]:
+        """The tasks that lack nothing any more now that these questions are answered."""
+        ready = []
+        for key in keys:
+            tasks = self._of.pop(key, 0)
+            while tasks:
+                i = tasks.bit_length() - 1
+                tasks ^= 1 << i
+                self._lacking[i] -= 1
+                if not self._lacking[i]:
+                    ready.append(i)
+        return sorted(ready)

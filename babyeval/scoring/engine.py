@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from babyeval.errors import ModelError, UsageError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Dtype = Literal["float32", "bfloat16"]
 LogProbs = tuple[float, ...]
+Listener = Callable[[Collection[bytes], Mapping[bytes, LogProbs]], None]  # the keys just answered, and all answers so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,12 @@ class Engine:
         return unknown
 
     def answer(
-        self, queries: Mapping[bytes, Query], dtype: Dtype = "float32", label: str = "scoring", about: str = ""
+        self,
+        queries: Mapping[bytes, Query],
+        dtype: Dtype = "float32",
+        label: str = "scoring",
+        about: str = "",
+        listener: Listener | None = None,
     ) -> Mapping[bytes, LogProbs]:
         """Log-probabilities of all reads of all queries.
 
@@ -103,21 +109,21 @@ class Engine:
             dtype: Precision in which missing ones are computed.
             label: What the progress bar says.
             about: What the questions are of, said before the bar where there is one.
+            listener: Is told which queries are answered, as they are: first those that were, then batch by batch.
 
         Raises:
             UsageError: The tokenizer gives ids that the model does not have.
             MissingError: The cache cannot be written, or an input does not fit into memory.
         """
-        missing = self.missing(queries, dtype)
+        missing = dict.fromkeys(self.missing(queries, dtype))
+        known, found = self._answers[dtype], len(queries) - len(missing)
+        before = self.computations.get(dtype, Computation(dtype, 0, 0))
+        self.computations[dtype] = replace(before, cached=before.cached + found)
+        if listener and found:
+            listener([key for key in queries if key not in missing], known)
         if missing:
-            self._compute({key: queries[key] for key in missing}, dtype, label, about)
-        before = self.computations.get(dtype)
-        self.computations[dtype] = Computation(
-            dtype=dtype,
-            computed=(before.computed if before else 0) + len(missing),
-            cached=(before.cached if before else 0) + len(queries) - len(missing),
-        )
-        return self._answers[dtype]
+            self._compute({key: queries[key] for key in missing}, dtype, label, about, listener)
+        return known
 
     def compute_unsaved(self, queries: dict[bytes, Query]) -> Mapping[bytes, LogProbs]:
         """Puts queries through the model, whatever is cached, and keeps the answers in memory only."""
@@ -137,7 +143,7 @@ class Engine:
         """The device in use; None if no weights were loaded."""
         return next((str(view.device) for view in self._views.values()), None)
 
-    def _compute(self, queries: dict[bytes, Query], dtype: Dtype, label: str, about: str) -> None:
+    def _compute(self, queries: dict[bytes, Query], dtype: Dtype, label: str, about: str, listener: Listener | None) -> None:
         known, cache = self._answers[dtype], self._cache(dtype)
         with self._telling_the_model(dtype):
             batches = self._batches(queries, dtype)
@@ -148,7 +154,11 @@ class Engine:
                 cache.put(named)
                 self._note_damage(cache)
                 known.update(named)
+                done = self.computations[dtype]
+                self.computations[dtype] = replace(done, computed=done.computed + len(named))
                 advance(len(named))
+                if listener:
+                    listener([key for key, _ in named], known)
 
     @contextlib.contextmanager
     def _telling_the_model(self, dtype: Dtype) -> Iterator[None]:

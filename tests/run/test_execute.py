@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,12 @@ import babyeval
 from babyeval import registry
 from babyeval.card import load_card
 from babyeval.errors import MissingError, ModelError, UsageError
+from babyeval.progress import Quiet
 from babyeval.protocols import PROTOCOLS
 from babyeval.ranking import RankingTask, ranking_item
 from babyeval.records import TaskResult, load_result
 from babyeval.run.execute import report
+from babyeval.scoring import batching
 from babyeval.types import Span
 
 PAIRS = (
@@ -98,6 +101,35 @@ def test_another_protocol_later_computes_nothing(tiny_folder, tmp_path, add_task
     assert (result.timing.rows_computed, result.timing.positions) == (0, 0)
     assert result.timing.rows_cached == 7
     assert result.provenance.path == "cache"
+
+
+def test_a_task_is_recorded_while_others_are_scored(tiny_folder, tmp_path, add_task, monkeypatch):
+    """Stopped among the long texts of one task, a run leaves the record of the task that had all of its rows."""
+    long = [(" ".join([good] * count), " ".join([bad] * count)) for count in (5, 8) for good, bad in PAIRS]
+    add_task("short")
+    add_task("long", long)
+
+    class Stopping(Quiet):
+        def bar(self, label, total, unit="rows", share=None):
+            def advance(count):
+                if [*(tmp_path / "results").rglob("result.json")]:
+                    raise KeyboardInterrupt
+
+            return contextlib.nullcontext(advance)
+
+    monkeypatch.setattr(batching, "_POSITIONS_CPU", 64)
+    model = tiny_folder("bert", "cls_sep")
+    with pytest.raises(KeyboardInterrupt):
+        run(model, tmp_path, ("long", "short"), backend="mlm", reporter=Stopping())
+    (path,) = (tmp_path / "results").rglob("result.json")
+    early = load_result(path.read_text(encoding="utf-8"))
+    assert early.task.name == "short"
+    assert early.timing.rows_computed > 0
+    results = run(model, tmp_path, ("long", "short"), backend="mlm")
+    assert [result.status for result in results] == ["done", "done"]
+    assert results[1] == early
+    (alone,) = run(model, tmp_path / "alone", ("short",), backend="mlm")
+    assert alone.scores == early.scores
 
 
 def test_items_without_bos_are_counted(tiny_folder, tmp_path, add_task):
