@@ -25,6 +25,7 @@ from babyeval.lock import alone
 from babyeval.progress import Advance, Reporter, Share
 from babyeval.records import Counts, DataInfo, FileInfo, FitInfo, Provenance, SeedFit, TaskResult, Timing
 from babyeval.run.execute import not_run, record_failure
+from babyeval.run.kept import same_model
 from babyeval.run.plan import Plan, unexpected
 from babyeval.run.planned import PlannedFit
 from babyeval.run.provenance import library_versions
@@ -58,9 +59,22 @@ def execute_fits(plan: Plan, reporter: Reporter) -> list[TaskResult]:
     body = cache(partial(_open_body, plan))
     results = {}
     with progress.opened() if total else contextlib.nullcontext():
+        for planned in plan.fits:
+            _say_of_the_model(plan, planned)
         for planned in running:
             results[id(planned)] = _run_task(plan, planned, progress, body)
     return [results.get(id(planned)) or not_run(plan, planned, fit_backend(plan)) for planned in plan.fits]
+
+
+def _say_of_the_model(plan: Plan, planned: PlannedFit) -> None:
+    """Puts into kept records what is said of the same weights now, such as their condition: no fit depends on it."""
+
+    def told(old: TaskResult) -> TaskResult:
+        new = old.model_copy(update={"model": plan.model})
+        return new if same_model(old.model, plan.model) else plan.store.write(new, None)
+
+    planned.kept = {seed: told(old) for seed, old in planned.kept.items()}
+    planned.result = told(planned.result) if planned.result is not None else None
 
 
 def _open_body(plan: Plan) -> Body:

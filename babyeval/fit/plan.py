@@ -14,7 +14,6 @@ from babyeval.fit import FIT_VERSION
 from babyeval.fit.spec import hyper_for
 from babyeval.fit.types import Hyper
 from babyeval.records import ModelInfo, TaskResult
-from babyeval.run.kept import same_model
 
 if TYPE_CHECKING:
     from babyeval.fit.task import FitTask
@@ -60,7 +59,7 @@ def _look_for_records(plan: Plan, planned: PlannedFit) -> None:
     planned.kept = kept_seeds(plan, planned)
     whole = None if plan.config.fresh else plan.store.find(*_place(plan, planned))
     if whole is not None and whole.status == "done" and holds(plan, planned, whole):
-        planned.result = whole.model_copy(update={"model": plan.model})  # it may have been made where the model lay before
+        planned.result = whole
 
 
 def kept_seeds(plan: Plan, planned: PlannedFit) -> dict[int, TaskResult]:
@@ -84,12 +83,12 @@ def settled(result: TaskResult) -> bool:
 
 
 def holds(plan: Plan, planned: PlannedFit, old: TaskResult) -> bool:
-    """Whether a record was made from the same model, data, code and hyper-parameters."""
+    """Whether a record was made from the same model, data, code and hyper-parameters; what is said of the model does not count."""
     card = planned.task.card
     if old.provenance is None or old.data is None or old.fit is None or planned.source is None or planned.hyper is None:
         return False
     return (
-        same_model(old.model, plan.model)
+        old.model.digest == plan.model.digest
         and old.task.model_dump() == card.model_dump()  # a password that the card publishes stands in no record
         and old.data.digest == planned.source.digest
         and old.fit.hyper_digest == hyper_digest(planned.hyper)

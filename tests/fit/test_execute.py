@@ -158,6 +158,20 @@ def test_records_of_something_else_are_made_anew(change, fake, run, tmp_path, mo
     assert len(fake.calls) == 6
 
 
+def test_another_condition_is_written_into_the_records_without_a_fit(fake, run, tmp_path):
+    (first,) = run("rte")
+    (again,) = run("rte", condition="it_merged", train_seed=2)
+    assert len(fake.calls) == 3
+    written = [record(folder(tmp_path)), *(record(folder(tmp_path) / f"seed_{k}") for k in (1, 2, 3))]
+    assert {(one.model.condition, one.model.train_seed) for one in (again, *written)} == {("it_merged", 2)}
+    assert written[0] == again == first.model_copy(update={"model": again.model})
+    whole = pd.read_parquet(folder(tmp_path) / "items.parquet")
+    (more,) = run("rte", condition="it_switch_wiki", seeds=4)
+    assert fake.calls[3:] == [("rte", 4)]
+    assert {record(folder(tmp_path) / f"seed_{k}").model.condition for k in (1, 2, 3, 4)} == {more.model.condition}
+    assert len(whole) == more.headline.n
+
+
 def test_summary_that_is_lost_is_made_again_without_a_fit(fake, run, tmp_path):
     (first,) = run("rte")
     (folder(tmp_path) / "result.json").unlink()
