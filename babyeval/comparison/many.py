@@ -15,6 +15,7 @@ from babyeval.comparison.pairs import (
     LIKE_ITEMS,
     LIKE_SENTENCES,
     READING_PARTS,
+    SAME,
     THESE_SUBSETS,
     compare_pair,
     compared_fits,
@@ -22,6 +23,7 @@ from babyeval.comparison.pairs import (
     headline_values,
     of_fits,
     remarked,
+    wins,
 )  # fmt: skip
 from babyeval.comparison.report import Measured, scaled
 from babyeval.errors import UsageError
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
-_SAME = 1e-12  # what rounding leaves of no difference
 _FEW = 10  # clusters: what is said of fewer is left to `compare_pair`
 
 
@@ -205,11 +206,10 @@ class _Credits(_Frame):
         if found is None:
             return None
         signs = one.strata - other.strata if several else one.values - other.values
-        above, below = int((signs > _SAME).sum()), int((signs < -_SAME).sum())
         factor = 100.0 if card.unit == "percent" else 1.0
         note = disagreement(a, b, found.difference, factor)
         claim = THESE_SUBSETS if several else LIKE_ITEMS
-        counts = (above, below, len(signs) - above - below)
+        counts = wins(signs, card)
         return [Measured("", card.metric, card.unit, headline_values(a, b), scaled(found, factor), claim, counts, note=note)]
 
     def _mcnemar(self, one: _Reduced, other: _Reduced) -> Comparison | None:
@@ -277,7 +277,7 @@ class _Ratings(_Frame):
         values, gold = (table[name].to_numpy(np.float64, na_value=np.nan) for name in ("value", "gold"))
         if uncorrelated(values, values, gold) or not np.array_equal(gold, self.gold):
             return None
-        return resampled(values, gold, self.clusters, "pearson" if "pearson" in result.task.metric else "spearman")
+        return resampled(values, gold, self.clusters)
 
     def compare(self, a: TaskResult, b: TaskResult, one: Resampled, other: Resampled) -> list[Measured]:
         found, factor = resampled_difference(one, other), 100.0 if a.task.unit == "percent" else 1.0
@@ -326,7 +326,7 @@ class _Readings(_Frame):
             return None
         mean = float(values.mean())
         se = float(np.sqrt(count / (count - 1) * (np.bincount(sentences, values - mean) ** 2).sum())) / n
-        if se <= _SAME * float(np.abs(values).max()):
+        if se <= SAME * float(np.abs(values).max()):
             return None
         note = f"{len(delta) - n} rows without a likelihood are left out" if n < len(delta) else None
         test = "clustered t over sentences"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from babyeval.comparison.join import NoItems, joined
 from babyeval.comparison.report import Level, Measured, scaled
@@ -19,7 +19,9 @@ from babyeval.store import ResultStore
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
+
+    from babyeval.card import TaskCard
 
 ENOUGH_SUBSETS = 10  # of which a sample of subsets can be spoken (statistics.md, decided defaults)
 READING_PARTS = {"eye_tracking": EYE_TRACKING, "self_paced": (SELF_PACED,)}
@@ -31,6 +33,7 @@ LIKE_SENTENCES = "these two checkpoints, on sentences like these"
 _REFITTED = "these two checkpoints, fine-tuned with other seeds, on items like these"
 GAIN_NOTE = "what surprisal adds to the held-out log-likelihood per word"
 NOTHING = "nothing: there is no test"
+SAME = 1e-12  # differences below it are rounding
 NO_LEVEL = "the task leaves no choice of level"
 # Remarks on the error of a single headline, in whose place a comparison has its own.
 _OF_ITS_ERROR = (
@@ -137,11 +140,11 @@ def _ranking(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | No
             found = stratified_paired_test(one, other, strata, clusters, within)
         else:
             found = mcnemar(one, other)
-    signs = list(means.values()) if several else (left["value"] - right["value"]).tolist()
+    counts = wins(list(means.values()) if several else left["value"] - right["value"], card)
     factor = 100.0 if card.unit == "percent" else 1.0
     return [
         Measured(
-            "", card.metric, card.unit, headline_values(a, b), scaled(found, factor), claim, _signs(signs), flips,
+            "", card.metric, card.unit, headline_values(a, b), scaled(found, factor), claim, counts, flips,
             together(disagreement(a, b, found.difference, factor), few),
         )
     ]  # fmt: skip
@@ -163,10 +166,13 @@ def _stratum_means(values: pd.Series[float], strata: Sequence[str], within: Sequ
     return {str(name): float(mean) for name, mean in means.items()}
 
 
-def _signs(differences: Sequence[float]) -> tuple[int, int, int]:
-    """How many are above, below and at 0, but for rounding."""
-    above, below = sum(d > 1e-12 for d in differences), sum(d < -1e-12 for d in differences)
-    return above, below, len(differences) - above - below
+def wins(differences: ArrayLike, card: TaskCard) -> tuple[int, int, int]:
+    """In how many the first model is better, is worse, and is as good but for rounding, whichever direction is better."""
+    import numpy as np
+
+    gains = np.asarray(differences, np.float64) * (1 if card.higher_is_better else -1)
+    better, worse = int((gains > SAME).sum()), int((gains < -SAME).sum())
+    return better, worse, len(gains) - better - worse
 
 
 def headline_values(a: TaskResult, b: TaskResult) -> tuple[float | None, float | None]:
@@ -187,8 +193,9 @@ def disagreement(a: TaskResult, b: TaskResult, difference: float | None, factor:
 
 
 def _rating(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | None) -> list[Measured]:
-    """Correlations with the same human values depend on each other: words or stems are resampled for both together."""
+    """Correlations with the same human values depend on each other: words or stems are left out, or drawn, for both together."""
     from babyeval.stats.correlations import correlation_difference
+    from babyeval.stats.pearson import pearson_difference
 
     card, trajectory = a.task, a.task.family == "acquisition"
     left, right = joined(store, a, b, ["gold", "value", "reason" if trajectory else "cluster"])
@@ -198,25 +205,24 @@ def _rating(store: ResultStore, a: TaskResult, b: TaskResult, level: Level | Non
         own = [int((table["reason"] == "").sum()) for table in (left, right)]
         note = f"of the {int(kept.sum())} words that have an age under both models (of {own[0]} and {own[1]})"
         left, right = left[kept], right[kept]
-    clusters = [str(word) for word in left.index] if trajectory else left["cluster"].astype(str).tolist()
-    columns = (left["value"].tolist(), right["value"].tolist(), left["gold"].tolist(), clusters)
-    kind: Literal["pearson", "spearman"] = "pearson" if "pearson" in card.metric else "spearman"
-    found, factor = correlation_difference(*columns, kind=kind), 100.0 if card.unit == "percent" else 1.0
+    columns = (left["value"].tolist(), right["value"].tolist(), left["gold"].tolist())
+    found = pearson_difference(*columns) if trajectory else correlation_difference(*columns, left["cluster"].astype(str).tolist())
+    factor = 100.0 if card.unit == "percent" else 1.0
     values = headline_values(a, b)
     if trajectory:  # each headline is of its own words, and would not give the difference
         own_words = " and ".join("-" if value is None else f"{value:.3f}" for value in values)
         note = f"{note}; over each one's own words: {own_words}"
-        values = _correlation(left, kind, factor), _correlation(right, kind, factor)
+        values = _correlation(left, factor), _correlation(right, factor)
     else:
         note = disagreement(a, b, found.difference, factor)
     return [Measured("", card.metric, card.unit, values, scaled(found, factor), LIKE_ITEMS, note=note)]
 
 
-def _correlation(table: pd.DataFrame, kind: Literal["pearson", "spearman"], factor: float) -> float | None:
-    """The correlation with people; None where it is undefined."""
+def _correlation(table: pd.DataFrame, factor: float) -> float | None:
+    """Pearson's correlation with children; None where it is undefined."""
     if len(table) < 2 or table["value"].nunique() < 2 or table["gold"].nunique() < 2:
         return None
-    value = float(table["value"].corr(table["gold"], method=kind))
+    value = float(table["value"].corr(table["gold"]))
     return None if math.isnan(value) else factor * value
 
 

@@ -78,8 +78,7 @@ def fit_scores(task: FitTask, predicted: Predicted, remarks: Sequence[str] = ())
         estimate = parts.pop("")
         note = estimate.note
         if metric is task.metrics[0]:
-            if estimate.low is not None and estimate.high is not None:
-                mde = detectable(estimate.low, estimate.high)
+            mde = detectable(estimate)
             note = "; ".join([*filter(None, [note]), *_headline_notes(metric, predicted, mde), *remarks])
         scores.append(_score(task, metric, predicted, estimate, note=note or None))
         scores += [_score(task, metric, predicted, part, "covers", name, part.note) for name, part in parts.items()]
@@ -98,8 +97,13 @@ def _estimates(metric: Metric, predicted: Predicted, values: Floats) -> dict[str
     blocks, several = blocks_of(predicted.clusters), len(values) > 1
     if metric.name == "accuracy":
         credits = _credits(predicted)
-        items = _percent(proportion(credits.mean(axis=1).tolist(), predicted.clusters))
-        both = _percent(over_seeds_and_items(values / 100, credit_shares(credits, blocks), n, wilson=True)) if several else items
+        shares, mean = credit_shares(credits, blocks), credits.mean(axis=1)
+        if count < n:  # near 0 and 1 the clustered t interval would fail for as few as WSC has
+            items = over_seeds_and_items(mean.mean(keepdims=True), shares.mean(axis=1, keepdims=True), n, wilson=True)
+        else:
+            items = proportion(mean.tolist(), predicted.clusters)
+        both = over_seeds_and_items(values / 100, shares, n, wilson=True) if several else items
+        items, both = _percent(items), _percent(both)
     else:
         shares = jackknife_shares(metric, predicted.gold, list(predicted.labels.values()), blocks, metric.without)
         low, high = {"f1": (0.0, 100.0), "mcc": (-1.0, 1.0)}.get(metric.name, (-np.inf, np.inf))
@@ -172,7 +176,9 @@ def _score(
     subset: str = "",
     note: str | None = None,
 ) -> Score:
-    headline = metric is task.metrics[0]
+    chance = task.guessed(metric.name, predicted.gold)  # F1's depends on the labels: the card's is that of the full split
+    if chance is None and metric is task.metrics[0]:
+        chance = task.card.chance
     return Score(
         metric=metric.name,
         group=group,
@@ -186,6 +192,6 @@ def _score(
         se_method=estimate.method,
         ci_low=estimate.low,
         ci_high=estimate.high,
-        chance=task.card.chance if headline else task.guessed(metric.name, predicted.gold),
+        chance=chance,
         note=note,
     )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from babyeval.stats.intervals import Estimate
+from babyeval.stats.pearson import METHOD, pearson
 
 Floats = NDArray[np.float64]
 Curve = tuple[float, float, float, float]
@@ -38,9 +39,6 @@ _HALF = 0.5
 _CEILING_2025 = math.log2(300_000)  # bits, although surprisals are in nats (D18)
 _P_2026 = 0.1
 _FLAT_2026 = 1e-6
-_METHOD = "jackknife of words"
-_MIN_WORDS = 10
-_LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,8 @@ class Correlation:
 
     Attributes:
         value: What the protocol reports; None where undefined.
-        p: Two-sided p-value of Pearson's r under bivariate normality; None where r is undefined.
+        p: Two-sided p-value of Pearson's r: officially under bivariate normality, else that of the interval; None where
+            it is undefined.
         estimate: Pearson's r itself, never forced to 0, with its error and interval, and a note that says
             why something is None or the value was forced to 0.
     """
@@ -257,11 +256,7 @@ def correlate(model_at: Sequence[float], child_at: Sequence[float], protocol_rul
     """Pearson's r between the acquisition of words by a model and by children.
 
     Officially fewer than three words give 0, and in 2026 also a p above 0.1 (D19); ``robust`` forces nothing to 0.
-    The interval is that of r itself under every protocol: Fisher's z, plus and minus its standard error by leaving out one
-    word at a time, times the quantile of t with two degrees of freedom less than words. In a simulation with r from 0 to
-    .6 of 10 to 400 words (normal data; a skewed model with uniform noise; noise that grows away from the mean; 6,000
-    samples each) it held the truth in .926 to .957; Fisher's own error, which supposes normal data, in .799 to .885 of
-    the third kind, and percentiles of resampled words in about .91 of 30 words.
+    The interval is that of r itself under every protocol (`babyeval.stats.pearson`), and under ``robust`` p belongs to it.
 
     Args:
         model_at: log10 of words seen, one per word, only of words that both have acquired.
@@ -288,7 +283,9 @@ def correlate(model_at: Sequence[float], child_at: Sequence[float], protocol_rul
     from scipy.stats import pearsonr
 
     r, p = map(float, pearsonr(x, y))
-    estimate = _jackknifed(x, y, r)
+    estimate, own = pearson(model_at, child_at)
+    if not official:
+        return Correlation(r, own, estimate)
     if protocol_rule == "2026" and p > _P_2026:
         forced = f"r is {r:.3f} with p = {p:.3f}, and officially 0 because p is above {_P_2026}; the interval is that of r"
         return Correlation(0.0, p, replace(estimate, note="; ".join(filter(None, (forced, estimate.note)))))
@@ -296,31 +293,4 @@ def correlate(model_at: Sequence[float], child_at: Sequence[float], protocol_rul
 
 
 def _no_interval(value: float | None, n: int, note: str) -> Estimate:
-    return Estimate(value, None, None, None, _METHOD, n, n, note)
-
-
-def _jackknifed(x: Floats, y: Floats, r: float) -> Estimate:
-    """Pearson's r with its error and interval by leaving out one word at a time."""
-    from scipy.stats import t
-
-    n = len(x)
-    if n < _MIN_WORDS:
-        return _no_interval(r, n, f"fewer than {_MIN_WORDS} words are too few for an interval")
-    if abs(r) > 1 - 1e-12:
-        return _no_interval(r, n, "the values agree perfectly, where no interval is defined")
-    x, y = ((values - values.mean()) / values.std() for values in (x, y))
-    gone = n / (n - 1)  # what a word takes with it of sums of squares and products, its share of the mean included
-    left = np.minimum(n - gone * x * x, n - gone * y * y)
-    if left.min() <= 1e-9 * n:
-        return _no_interval(r, n, "without one of the words all others have one age, so that no error is defined")
-    rest = (n * r - gone * x * y) / np.sqrt((n - gone * x * x) * (n - gone * y * y))
-    if np.abs(rest).max() > 1 - 1e-12:
-        return _no_interval(r, n, "without one of the words all others agree perfectly, so that no error is defined")
-    half = _spread(np.arctanh(rest)) * float(t.ppf((1 + _LEVEL) / 2, n - 2))
-    low, high = (math.tanh(math.atanh(r) + side * half) for side in (-1, 1))
-    return Estimate(r, _spread(rest), low, high, _METHOD, n, n)
-
-
-def _spread(rest: Floats) -> float:
-    """The jackknife's standard error of a statistic that has these values with each of its units left out."""
-    return math.sqrt((len(rest) - 1) * float(rest.var()))
+    return Estimate(value, None, None, None, METHOD, n, n, note)

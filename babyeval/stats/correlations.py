@@ -1,4 +1,4 @@
-"""Two models that predict the same human values: the difference of their correlations."""
+"""Two models that predict the same human values: the difference of their rank correlations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,6 @@ from babyeval.stats.student import untested
 from babyeval.stats.types import Comparison, noted
 
 Floats = NDArray[np.float64]
-Kind = Literal["spearman", "pearson"]
 
 _ROUNDING = 1e-12  # relative to the values: what rounding leaves where they do not differ
 _TEST = "paired bootstrap"
@@ -28,12 +27,11 @@ def correlation_difference(
     predicted_b: Sequence[float],
     human: Sequence[float],
     clusters: Sequence[str],
-    kind: Kind = "spearman",
     draws: int = 9_999,
     seed: int = 0,
     level: float = 0.95,
 ) -> Comparison:
-    """Whether a agrees better than b with the same human values: the paired bootstrap.
+    """Whether a's ranks agree better than b's with the same human values: the paired bootstrap of Spearman's rho.
 
     Clusters are resampled, with both models' predictions together, as the two correlations depend on each other
     (statistics.md, section 8). The interval is the percentile one, and the p-value the level at which it would just exclude 0.
@@ -43,7 +41,6 @@ def correlation_difference(
         predicted_b: The other model's, in the same order.
         human: What they are compared with.
         clusters: The cluster of each item.
-        kind: Which correlation.
         draws: Number of resamples.
         seed: Of the resamples.
         level: Coverage aimed at.
@@ -59,7 +56,7 @@ def correlation_difference(
     if fault:
         n, count = len(human), len(set(clusters))
         return untested(None, fault, {"test": _TEST, "unit": "items", "n": n, "clusters": count, "level": level})
-    a, b = (resampled(x, human, clusters, kind, draws, seed) for x in columns[:2])
+    a, b = (resampled(x, human, clusters, draws, seed) for x in columns[:2])
     return resampled_difference(a, b, level)
 
 
@@ -80,30 +77,23 @@ class Resampled:
     clusters: int
 
 
-def resampled(
-    predicted: ArrayLike, human: ArrayLike, clusters: Sequence[str], kind: Kind = "spearman", draws: int = 9_999, seed: int = 0
-) -> Resampled:
+def resampled(predicted: ArrayLike, human: ArrayLike, clusters: Sequence[str], draws: int = 9_999, seed: int = 0) -> Resampled:
     """A model's correlation in resamples of clusters, which are the same for all models with these clusters.
 
     Args:
         predicted: One prediction per item, finite and not all equal.
         human: What they are compared with, likewise.
         clusters: The cluster of each item.
-        kind: Which correlation.
         draws: Number of resamples.
         seed: Of the resamples.
     """
     x, target, count = np.asarray(predicted, np.float64), np.asarray(human, np.float64), len(set(clusters))
-    value = float(_correlations(x, target, np.ones((len(x), 1)), kind)[0])
+    value = float(_correlations(x, target, np.ones((len(x), 1)))[0])
     if count < _FEW:
         return Resampled(value, np.empty(0), len(x), count)
     weights = _weights(tuple(map(str, clusters)), draws, seed)
-    if kind == "spearman":  # people's ranks are the same for all models
-        found = _against(
-            _centred_ranks(x, weights), *_human_ranks(target.tobytes(), tuple(map(str, clusters)), draws, seed), weights
-        )
-    else:
-        found = _correlations(x, target, weights, kind)
+    names = tuple(map(str, clusters))  # people's ranks are the same for all models
+    found = _against(_centred_ranks(x, weights), *_human_ranks(target.tobytes(), names, draws, seed), weights)
     return Resampled(value, found, len(x), count)
 
 
@@ -155,15 +145,10 @@ def uncorrelated(x: Floats, y: Floats, target: Floats) -> str | None:
     return None
 
 
-def _correlations(x: Floats, y: Floats, weights: Floats, kind: Kind) -> Floats:
+def _correlations(x: Floats, y: Floats, weights: Floats) -> Floats:
     """The correlation in each resample, from how often it holds each item: weights of shape (items, draws)."""
-    if kind == "spearman":
-        x, y = (_centred_ranks(values, weights) for values in (x, y))
-        return _against(x, y, np.einsum("ij,ij->j", weights * y, y), weights)
-    total = weights.sum(axis=0)
-    x, y = ((values - values.mean()) / values.std() for values in (x, y))
-    mx, my, xx, yy, xy = np.stack([x, y, x * x, y * y, x * y]) @ weights
-    return _quotient(xx - mx**2 / total, yy - my**2 / total, xy - mx * my / total, total)
+    x, y = (_centred_ranks(values, weights) for values in (x, y))
+    return _against(x, y, np.einsum("ij,ij->j", weights * y, y), weights)
 
 
 def _against(x: Floats, y: Floats, yy: Floats, weights: Floats) -> Floats:

@@ -25,6 +25,7 @@ class Estimate:
         n: Number of values.
         clusters: Number of independent clusters of values.
         note: Why something is None.
+        freedom: Degrees of freedom of the error, where it is used with quantiles of t and a test needs them.
     """
 
     value: float | None
@@ -35,6 +36,7 @@ class Estimate:
     n: int
     clusters: int
     note: str | None = None
+    freedom: float | None = None
 
 
 def proportion(credits: Sequence[float], clusters: Sequence[str], level: float = 0.95) -> Estimate:

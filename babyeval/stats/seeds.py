@@ -184,11 +184,12 @@ def over_seeds_and_items(
     se = math.sqrt(variance) if variance else None
     note = None if variance else "every item adds the same under every seed, where a standard error of 0 would not hold"
     if wilson:
-        size = value * (1 - value) / variance if variance else float(n)
-        return Estimate(value, se, *wilson_interval(value, size, quantile), method, n, blocks, note)
+        size = value * (1 - value) / variance if variance else float(blocks)
+        return Estimate(value, se, *wilson_interval(value, size, quantile), method, n, blocks, note, parts.freedom)
     if se is None:
         return Estimate(value, None, None, None, method, n, blocks, note)
-    return Estimate(value, se, max(low, value - quantile * se), min(high, value + quantile * se), method, n, blocks)
+    ends = max(low, value - quantile * se), min(high, value + quantile * se)
+    return Estimate(value, se, *ends, method, n, blocks, freedom=parts.freedom)
 
 
 def over_seeds(values: Sequence[float], n: int, clusters: int, level: float = 0.95) -> Estimate:
@@ -211,15 +212,21 @@ def over_seeds(values: Sequence[float], n: int, clusters: int, level: float = 0.
     return Estimate(mean, se, mean - half, mean + half, "t, seeds", n, clusters)
 
 
-def detectable(low: float, high: float, level: float = 0.95, power: float = 0.8) -> float:
-    """The least true difference that a test between two models with such intervals finds with this power.
+def detectable(estimate: Estimate, level: float = 0.95, power: float = 0.8) -> float | None:
+    """The least true difference that a test between two models with such an estimate finds with this power.
 
-    ``(z_a + z_b) * sqrt(2) * se`` (statistics.md, section 10) with the standard error behind an interval; for models
-    whose errors are independent. Where two models err on the same items, a paired comparison finds less.
+    ``(t_a + t_b) * sqrt(2) * se`` (statistics.md, section 10), with the degrees of freedom of both; for models whose
+    errors are independent. Where two models err on the same items, a paired comparison finds less. Where every item is
+    right there is no error, and the width of the interval stands for it.
 
     Example:
-        >>> round(detectable(52.0, 68.0), 1)
+        >>> round(detectable(Estimate(60.0, 4.08, 52.0, 68.0, "wilson", 139, 139)), 1)
         16.2
     """
-    se = (high - low) / (2 * NormalDist().inv_cdf((1 + level) / 2))
+    if estimate.se is not None:
+        freedom = None if estimate.freedom is None else 2 * estimate.freedom
+        return minimum_detectable(math.sqrt(2) * estimate.se, freedom, level, power)
+    if estimate.low is None or estimate.high is None:
+        return None
+    se = (estimate.high - estimate.low) / (2 * NormalDist().inv_cdf((1 + level) / 2))
     return minimum_detectable(math.sqrt(2) * se, level=level, power=power)

