@@ -100,7 +100,10 @@ def get_task(name: str) -> Task:
     if name not in entries:
         near = difflib.get_close_matches(name, task_and_group_names(), n=1)
         guess = f"Did you mean '{near[0]}'? " if near else ""
-        raise UsageError(f"Unknown task '{name}'.", hint=f"{guess}'babyeval tasks list' shows all tasks and groups.")
+        raise UsageError(
+            f"Unknown task '{name}'.",
+            hint=f"{guess}'babyeval tasks list' shows all tasks and groups; a task of your own is there once its folder is installed (pip install).",
+        )
     if len(entries[name]) > 1:
         raise _clash(name, entries[name])
     try:

@@ -33,12 +33,18 @@ _OUT = Path("runs")
 
 
 @app.command("recipes")
-def recipes(json: Json = False) -> None:
+def recipes(
+    show: Annotated[str | None, typer.Option(metavar="NAME", help="Print this recipe's file, to start one of your own.")] = None,
+    json: Json = False,
+) -> None:
     """The recipes that come with babyeval."""
     from babyeval.cli import render
     from babyeval.trainers.model import parameter_count
-    from babyeval.trainers.recipe import load_recipe, shipped_recipes
+    from babyeval.trainers.recipe import find_recipe, load_recipe, shipped_recipes
 
+    if show is not None:
+        typer.echo(find_recipe(show).read_text(encoding="utf-8"), nl=False)
+        return
     found = []
     for name, path in shipped_recipes().items():
         recipe = load_recipe(name)

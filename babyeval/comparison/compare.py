@@ -74,7 +74,7 @@ def compare(
 
     Two models are compared on the same items, task by task: by t over the subsets' mean differences where there are ten
     subsets or more, else by the paired error over items, which speaks of these exact subsets alone; correlations by
-    the paired bootstrap, reading by held-out log-likelihoods, fine-tuned models over their seeds and items. Conditions are
+    stems drawn or words left out for both, reading by held-out log-likelihoods, fine-tuned models over their seeds and items. Conditions are
     compared by Welch's t over training seeds (docs/how-to-report.md).
 
     Args:

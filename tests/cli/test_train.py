@@ -52,6 +52,14 @@ def test_recipes_are_listed_with_their_parameters(tmp_path):
     assert all(name in shown for name in found)
 
 
+def test_a_recipe_that_is_shown_is_one_to_start_from(tmp_path):
+    done = inside("train", "recipes", "--show", "tiny", cwd=tmp_path)
+    (tmp_path / "mine.toml").write_text(done.out, encoding="utf-8")
+    mine, shipped = (inside("train", "pretrain", name, "--dry-run", "--json", cwd=tmp_path) for name in ("mine.toml", "tiny"))
+    assert (mine.code, mine.out) == (shipped.code, shipped.out)
+    assert_refused(inside("train", "recipes", "--show", "tinny", cwd=tmp_path), 3, "no recipe 'tinny'", "'tiny'")
+
+
 def test_dry_run_as_a_process_needs_no_corpus_and_writes_nothing(tmp_path):
     done = process("train", "pretrain", "class-it-140m", "--dry-run", "--json", cwd=tmp_path)
     assert done.code == 0, done.err
@@ -93,7 +101,7 @@ def test_corpus_is_short_for_a_setting_whatever_the_path(tmp_path):
     [
         (("tiney",), 3, ("no recipe 'tiney'", "Did you mean 'tiny'")),
         (("tiny", "--set", "sead=3"), 2, ("unknown key 'sead'", "'seed'")),
-        (("tiny", "--set", "pretrain.epoch=3"), 2, ("unknown key 'pretrain.epoch'", "'epochs'")),
+        (("tiny", "--set", "pretrain.epoch=3"), 2, ("unknown key 'pretrain.epoch'", "'epochs'", "with --set pretrain.epoch=3")),
         (("tiny", "--set", "pretrain.epochs"), 2, ("section.key=value",)),
         (("tiny", "--set", "pretrain.sequence_length=1000"), 2, ("sequence_length 1000", "max_length 256")),
         (("tiny", "--set", "pretrain.schedule=cosin"), 2, ("Unknown schedule 'cosin'", "'cosine'")),

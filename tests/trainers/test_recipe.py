@@ -133,7 +133,11 @@ def test_a_command_sets_values_of_every_type(tmp_path):
         ("pretrain.epochs=0", ("pretrain.epochs", "greater than or equal to 1")),
         ("pretrain.learning_rate=nan", ("pretrain.learning_rate",)),
         ("pretrain.learning_rate=inf", ("pretrain.learning_rate", "finite")),
+        ("pretrain.weight_decay=inf", ("pretrain.weight_decay", "finite")),
+        ("pretrain.epsilon=inf", ("pretrain.epsilon", "finite")),
+        ("pretrain.clip=inf", ("pretrain.clip", "finite")),
         ("pretrain.betas=[0.9, 1.0]", ("pretrain.betas", "below 1")),
+        ("pretrain.betas=[0.9, nan]", ("pretrain.betas", "below 1")),
         ("pretrain.zero=4", ("pretrain.zero", "0, 1, 2 or 3")),
         ("model.architecture=lama", ("model.architecture", "'llama'")),
         ("model=3", ("model:",)),
@@ -143,6 +147,7 @@ def test_a_command_sets_values_of_every_type(tmp_path):
         ("checkpoints.words=[20, 10]", ("checkpoints.words", "higher than the one before")),
         ("data.forms.childes=turn", ("data.forms.childes", "'turns'")),
         ("tokenizer.lowercase=true", ("lowercase",)),
+        ("tokenizer={kind='unigram', min_frequency=5}", ("min_frequency is for bpe and wordpiece",)),
         ("tokenizer.vocab_size=100", ("tokenizer.vocab_size", "300")),
         ("condition=''", ("'condition' is empty",)),
         ("pretrain.sequence_length=512", ("sequence_length 512", "max_length 256")),
@@ -180,6 +185,14 @@ def test_a_name_that_is_no_recipe_suggests_the_nearest():
         load_recipe("class-it-140")
     assert error.value.hint is not None
     assert "'class-it-140m'" in error.value.hint
+
+
+def test_a_base_that_is_no_recipe_is_told_with_the_recipe_that_names_it(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "mien.toml"\ncondition = "x"\n[instruct]\n', encoding="utf-8")
+    with pytest.raises(MissingError) as error:
+        load_recipe(str(path))
+    assert error.value.where == f"{path}: base = 'mien.toml'"
 
 
 def test_differences_name_keys_and_both_values(tmp_path):
