@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,19 +47,31 @@ def write_figure(curve: Curve, path: Path) -> None:
     points = [point for point in curve.points if point.score.value is not None]
     if not points:
         raise UsageError("There is nothing to draw: no score has a value.", hint="'babyeval results curve --json' says why.")
-    import matplotlib as mpl
-    import seaborn as sns
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({**sns.axes_style("whitegrid"), "svg.hashsalt": "babyeval", "svg.fonttype": "none"}):
+    with drawing("whitegrid"):
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         axes = figure.subplots()
         _draw_lines(axes, points)
         _scale_words(axes, sorted({point.words_seen for point in points}))
         score = points[0].score
         axes.set(xlabel="words seen", ylabel=f"{score.metric} ({score.unit})", title=_title(curve))
-        axes.legend(frameon=True)
+        axes.legend(handles=axes.get_lines(), frameon=True)  # else labels that begin with _ are left out
         save_figure(figure, path, kind)
+
+
+def drawing(style: str, sizes: Mapping[str, float] | None = None) -> AbstractContextManager[None]:
+    """What holds for all figures while one is drawn; a dollar sign in a name is one, and begins no formula.
+
+    Args:
+        style: Seaborn's style of axes.
+        sizes: Of fonts, in points, by matplotlib's names.
+    """
+    import matplotlib as mpl
+    import seaborn as sns
+
+    own = {"text.parse_math": False, "svg.hashsalt": "babyeval", "svg.fonttype": "none"}
+    return mpl.rc_context({**sns.axes_style(style), **(sizes or {}), **own})
 
 
 def save_figure(figure: Figure, path: Path, kind: str) -> None:

@@ -95,7 +95,7 @@ def _task(board: Board, name: str) -> page.Task:
     test: Literal["subsets", "shipped"] = "subsets" if enough else "shipped"
     return page.Task(
         id=name, title=card.title, group=_group(results[0]), family=card.family, metric=card.metric, unit=card.unit,
-        higher_is_better=card.higher_is_better, chance=own_headlines(results[0])[0].chance, about=card.summary,
+        higher_is_better=card.higher_is_better, about=card.summary,
         citation=card.citation, homepage=card.homepage, version=card.version, split=board.splits[name],
         protocols=how_scored(card), test=test, strata=strata, strata_n=[strata_n[name] for name in strata],
         headlines=[

@@ -14,7 +14,7 @@ from babyeval.comparison.contrasts import Contrast, planned_contrasts
 from babyeval.comparison.pairs import together
 from babyeval.comparison.report import too_few
 from babyeval.comparison.select import Choice, Side, near_chance
-from babyeval.comparison.sentences import listed
+from babyeval.comparison.sentences import listed, mean_of
 from babyeval.comparison.trained import require_one_origin, require_replications
 from babyeval.comparison.zscores import ZScores, condition_z_scores
 from babyeval.errors import UsageError
@@ -223,7 +223,7 @@ def _family(found: Trained, tasks: Sequence[Task], contrasts: Sequence[Contrast]
     adjusted = adjust([one.found.p for *_, one in measured], "holm")
     effects = [
         Effect(
-            contrast=contrast.name or None, a=_mean_of(contrast.plus), b=_mean_of(contrast.minus), column=key,
+            contrast=contrast.name or None, a=mean_of(contrast.plus), b=mean_of(contrast.minus), column=key,
             difference=one.found.difference, low=one.found.low, high=one.found.high, p=one.found.p, p_adjusted=p,
             p_permutation=one.found.p_permutation, smallest_p=one.found.smallest_p,
             verdict=p is not None and not too_few(one.found.unit, one.fewest, one.found.smallest_p), test=one.found.test,
@@ -242,12 +242,8 @@ def _around(found: Trained, task: str, contrast: Contrast, subset: str) -> tuple
     plus, minus = (
         [there[side] for n in part for side in found.sides[n] if side in there] for part in (contrast.plus, contrast.minus)
     )
-    names = _mean_of(contrast.plus), _mean_of(contrast.minus)
+    names = mean_of(contrast.plus), mean_of(contrast.minus)
     return ways_that_differ(names, (plus, minus)), near_chance([*plus, *minus], subset)
-
-
-def _mean_of(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"the mean of {listed(names)}"
 
 
 def _side(board: Board, row: Row) -> Side:

@@ -81,11 +81,6 @@ def render(payload: Payload) -> str:
         styles=[Markup(text) for text in styles],  # noqa: S704
         scripts=[Markup(text) for text in scripts],  # noqa: S704
         payload=Markup(embedded(payload)),  # noqa: S704
-        models=len(payload.models),
-        tasks=len(payload.tasks),
-        protocol=payload.protocol,
-        split=payload.split,
-        made=payload.made,
     )
 
 

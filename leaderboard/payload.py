@@ -97,7 +97,6 @@ class Task(_Part):
     metric: str
     unit: str
     higher_is_better: bool
-    chance: Number
     about: str
     citation: str
     homepage: str

@@ -190,8 +190,8 @@ def _reading(board: Board, payload: Payload, task: str) -> Draw:
                 panel.set(title=title, xlabel="predicted (ms)")
             for panel in panels[::across]:
                 panel.set_ylabel("observed (ms)")
-            handles, names = panels[0].get_legend_handles_labels()
-            figure.legend(handles, names, loc="outside lower center", ncols=across, frameon=False)
+            shown = panels[0].get_lines()[: len(frames)]  # given by name: else labels that begin with _ are left out
+            figure.legend(handles=shown, loc="outside lower center", ncols=across, frameon=False)
 
         _drawn(path, (8.0, 5.4), draw)
 

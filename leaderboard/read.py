@@ -7,20 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from babyeval.card import SPLITS
-from babyeval.comparison.alike import ALIKE, settings_that_differ
+from babyeval.comparison.alike import ALIKE, settings_that_differ, way_of_scoring
 from babyeval.comparison.pairs import own_headlines
 from babyeval.comparison.select import Choice, Side
 from babyeval.errors import MissingError, UsageError
 from babyeval.models.naming import counted
 from babyeval.models.revisions import by_words, equal_weights
+from babyeval.protocols import PROTOCOLS
 from babyeval.records import ModelInfo, TaskResult
-from babyeval.run.groups import revisions_of
-from babyeval.store import RESULT_FILE, ResultStore
+from babyeval.run.groups import FIRST, revisions_of
+from babyeval.store import DamagedRecord, ResultStore
 
 from .about import without_root
 
-_CORRECTED = "-corrected"
-_FIRST = ("main", "final")  # the revision that stands for a model which has several
 _NAMED = 3  # of many models so many are named in a warning
 _DIGEST = 12  # letters of a digest
 _TRAINED = ("condition", "train_seed", "parent_digest")
@@ -120,7 +119,7 @@ def read_board(folder: Path, *, protocol: str | None = None, split: str | None =
             where=f"{counted(len(results), 'record')}, {len(damaged)} that cannot be read; limited runs are never shown",
             hint="Fill it by 'babyeval run --out FOLDER'.",
         )
-    notes = _left_out_limited(results)
+    notes = [*_left_out_limited(results), *_not_known(usable)]
     protocol = _protocol(usable, protocol, notes)
     rows = _rows([result for result in usable if result.protocol == protocol], notes)
     tasks = _by_task(whole, rows, protocol)
@@ -149,13 +148,12 @@ def _read(store: ResultStore) -> tuple[list[TaskResult], list[Damaged]]:
     """All records of tasks; those of single fine-tuning seeds lie one folder below."""
     if not store.root.is_dir():
         raise MissingError(f"There is no results folder '{store.root}'.", hint="Name it, or make one by 'babyeval run'.")
-    results, damaged = list[TaskResult](), list[Damaged]()
-    for path in sorted(store.root.glob(f"*/*/*/*/*/{RESULT_FILE}")):
-        try:
-            results.append(store.read(path))
-        except UsageError as error:  # damaged, or of a later version
-            damaged.append(Damaged(path.relative_to(store.root).as_posix(), without_root(error.what, store.root)))
-    return results, damaged
+    errors: list[DamagedRecord] = []
+    models = sorted(folder.name for folder in store.root.iterdir() if folder.is_dir())
+    results = list(store.results(damaged=errors, models=models))
+    places = [Path(error.where or store.root).relative_to(store.root).as_posix() for error in errors]
+    reasons = [without_root(f"{error.what} {error.hint}", store.root) for error in errors]
+    return results, [Damaged(place, reason) for place, reason in zip(places, reasons, strict=True)]
 
 
 def _left_out_limited(results: Iterable[TaskResult]) -> list[str]:
@@ -163,6 +161,12 @@ def _left_out_limited(results: Iterable[TaskResult]) -> list[str]:
     if not limited:
         return []
     return [f"{counted(len(limited), 'record')} of limited runs ({', '.join(sorted(set(limited)))}) not shown."]
+
+
+def _not_known(usable: Iterable[TaskResult]) -> list[str]:
+    """Tells of protocols of a later version, whose scores are shown as they are."""
+    names = sorted({result.protocol for result in usable} - PROTOCOLS.keys())
+    return [f"Not known to this version of babyeval, and so without means: the protocol {', '.join(names)}."] if names else []
 
 
 def _protocol(usable: Sequence[TaskResult], asked: str | None, notes: list[str]) -> str:
@@ -195,11 +199,6 @@ def _few(labels: Sequence[str]) -> str:
     return ", ".join(labels[:_NAMED]) + more
 
 
-def _plain(backend: str) -> str:
-    """The backend without the mark of values corrected for the word's end, which stand beside the headlines."""
-    return backend.removesuffix(_CORRECTED)
-
-
 def _rows(results: Sequence[TaskResult], notes: list[str]) -> list[Row]:
     """One row per model and backend, at ``main`` or ``final``, else at the revision that has seen the most words."""
     ways: dict[str, dict[str, dict[str, int | None]]] = {}  # name, backend, revision: words
@@ -207,7 +206,7 @@ def _rows(results: Sequence[TaskResult], notes: list[str]) -> list[Row]:
         backends = ways.setdefault(result.model.name, {})
         if result.task.family == "fit" and any(_covers(backend, result) for backend in backends):
             continue
-        revisions = backends.setdefault(_plain(result.backend), {})
+        revisions = backends.setdefault(way_of_scoring(result), {})
         if not (result.checkpoints and revisions):  # a glob of revisions stands for a model that has nothing else
             revisions.setdefault(result.model.revision, result.model.words_seen)
     rows = []
@@ -215,8 +214,8 @@ def _rows(results: Sequence[TaskResult], notes: list[str]) -> list[Row]:
         for backend, revisions in backends.items():
             known = [revision for revision, words in revisions.items() if words is not None]
             ordered = sorted(known or revisions, key=lambda one: by_words(revisions[one], one))
-            revision = next((one for one in _FIRST if one in revisions), ordered[-1])
-            label = name if revision in _FIRST else f"{name}@{revision}"
+            revision = next((one for one in FIRST if one in revisions), ordered[-1])
+            label = name if revision in FIRST else f"{name}@{revision}"
             rows.append(Row(name, revision, backend, f"{label} ({backend})" if len(backends) > 1 else label))
     further = sum(len(revisions) for backends in ways.values() for revisions in backends.values()) - len(rows)
     if further:
@@ -226,7 +225,7 @@ def _rows(results: Sequence[TaskResult], notes: list[str]) -> list[Row]:
 
 def _covers(backend: str, result: TaskResult) -> bool:
     """Whether a record belongs to a row scored in this way; how questions are masked does not concern fits."""
-    own = _plain(result.backend)
+    own = way_of_scoring(result)
     return own == backend or (result.task.family == "fit" and backend.startswith(f"{own}-"))
 
 
@@ -254,7 +253,7 @@ def _by_task(results: Sequence[TaskResult], rows: Sequence[Row], protocol: str) 
 
 def _weight(result: TaskResult) -> tuple[int, bool]:
     """Of several records the one over the most checkpoints; plain values before those corrected for the word's end."""
-    return len(result.checkpoints), not result.backend.endswith(_CORRECTED)
+    return len(result.checkpoints), result.backend == way_of_scoring(result)
 
 
 def _taken(splits: Mapping[str, TaskResult], split: str) -> TaskResult | None:

@@ -254,7 +254,8 @@ def paragraph(rows: Sequence[ComparisonRow]) -> str:
     tests = _tests([row for row in rows if row.p is not None])
     family = next((row.family for row in rows if row.p_adjusted is not None and not _alone(row)), "")
     method = f"p-values are {adjusted_by(rows[0].correction)} the family of {family}" if family else ""
-    text = f"{'; '.join(filter(None, (*clauses, tests, method)))}."
+    mini = "all of it on mini splits, which measure nothing" if any(row.split.startswith("mini") for row in rows) else ""
+    text = f"{'; '.join(filter(None, (*clauses, tests, method, mini)))}."
     named = (told or unsure) and not text.startswith(_MEAN)  # a name stays as it is
     return text if named else text[:1].upper() + text[1:]
 

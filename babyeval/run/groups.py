@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from babyeval.protocols import PROTOCOLS
 from babyeval.records import GroupHeadline, Score, TaskResult
 
+FIRST = ("main", "final")  # the revisions that stand for a model which has several
 _Key = tuple[str, str, str, str]  # model, revision, backend, protocol
 
 
@@ -14,9 +15,10 @@ def group_headlines(groups: Sequence[str], results: Sequence[TaskResult]) -> lis
     """The official macro averages of the groups that were asked for.
 
     A task with several headlines enters with each of them. A plug-in's task never enters; an
-    average that lacks a number is null and says which. Mini and limited splits have no official average.
+    average that lacks a number is null and says which. Mini and limited splits, and protocols that are not known here,
+    as those of a later version, have no official average.
     """
-    results = [result for result in results if result.split in ("full", "fast")]
+    results = [result for result in results if result.split in ("full", "fast") and result.protocol in PROTOCOLS]
     wanted = [group for group in ("zero-shot", "finetune") if group in groups or "all" in groups]
     counted: dict[_Key, dict[str, dict[str, Score]]] = {}
     for result in sorted(results, key=_weight):  # what weighs more replaces what weighs less
@@ -37,12 +39,12 @@ def revisions_of(result: TaskResult) -> tuple[str, ...]:
     """The revisions whose average a record counts in.
 
     Its own, as a rule. A record over several checkpoints (age of acquisition) is of no single revision: it counts
-    for ``main``, and for that of its checkpoints that has seen the most words.
+    for ``main`` and ``final``, where a model has one, and for that of its checkpoints that has seen the most words.
     """
     if not result.checkpoints:
         return (result.model.revision,)
     last = max(result.checkpoints, key=lambda one: one.words_seen or 0)
-    return tuple(dict.fromkeys(("main", last.revision)))
+    return tuple(dict.fromkeys((*FIRST, last.revision)))
 
 
 def _named(result: TaskResult) -> dict[str, Score]:

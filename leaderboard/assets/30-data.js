@@ -35,9 +35,8 @@ BE.under = (column, protocol) => {
   if (!column.others.has(protocol)) {
     const there = Object.entries(column.scores).filter(([, cell]) => (cell.official || {})[protocol]);
     const scores = Object.fromEntries(there.map(([id, cell]) => [id, named(cell.official[protocol])]));
-    const levels = [...new Set(Object.values(scores).map((cell) => cell.chance))];
     column.others.set(protocol, {
-      ...column, ...shape(column.task, Object.values(scores), levels.length === 1 ? levels[0] : null), scores, protocol,
+      ...column, ...shape(column.task, Object.values(scores)), scores, protocol,
       mixed: (BE.payload.mixed_official[column.key] || {})[protocol] || null, best: new Set(), even: false, untested: false,
     });
   }
@@ -54,16 +53,24 @@ const UNITS = {
 };
 BE.unit = (name) => UNITS[name] || { digits: 3, fine: 3, difference: ` ${name}`, name };
 
-// What follows from a column's numbers: digits, range, items.
-function shape(task, cells, chance) {
+// A chance level with the digits of its column: that of reading may lie below one percent.
+BE.chance = (value, digits) => BE.fixed(value, value % 1 ? digits : 0);
+
+// What follows from a column's numbers: chance, digits, range, items. Parts of a task may each have a chance level of their own,
+// and so may models; where these differ, there is a range of them, and no line is drawn.
+function shape(task, cells) {
   const numbers = cells.flatMap((cell) => [cell.value, cell.low, cell.high, cell.chance]).filter(BE.isNumber);
   const sizes = [...new Set(cells.map((cell) => cell.n).filter(BE.isNumber))].sort((a, b) => a - b);
   const unit = BE.unit(task.unit);
   const largest = Math.max(0, ...cells.map((cell) => cell.value).filter(BE.isNumber).map(Math.abs));
+  // Partial R2 is a few percent, where one digit would hide the differences.
+  const digits = task.unit === "percent" && largest < 10 ? unit.fine : unit.digits;
+  const levels = cells.map((cell) => cell.chance).filter(BE.isNumber).sort((a, b) => a - b);
+  const ends = [...new Set([levels[0], levels[levels.length - 1]].filter(BE.isNumber).map((level) => BE.chance(level, digits)))];
   return {
-    chance: BE.isNumber(chance) ? chance : null,
-    // Partial R2 is a few percent, where one digit would hide the differences.
-    digits: task.unit === "percent" && largest < 10 ? unit.fine : unit.digits,
+    chance: ends.length === 1 ? levels[0] : null,
+    chanceText: ends.join("\u2013") || null,
+    digits,
     domain: numbers.length ? [Math.min(...numbers), Math.max(...numbers)] : [0, 1],
     items: sizes.length > 1 ? `${BE.count(sizes[0])}\u2013${BE.count(sizes[sizes.length - 1])}` : BE.count(sizes[0]),
   };
@@ -75,7 +82,7 @@ BE.column = (payload, group, task, headline) => {
   const valued = cells.filter((cell) => BE.isNumber(cell.value)).length;
   return {
     key: headline.key, title: headline.title, group, task, headline, scores, protocol: "", others: new Map(),
-    higher: task.higher_is_better, unit: BE.unit(task.unit), ...shape(task, cells, task.chance),
+    higher: task.higher_is_better, unit: BE.unit(task.unit), ...shape(task, cells),
     best: new Set((payload.best[headline.key] || []).map(String)),
     mixed: payload.mixed[headline.key] || null,
     // None of several models is told from the best.

@@ -58,7 +58,7 @@ BE.warnings = () => {
     ...notes.map((note) => BE.h("li", { dir: "auto" }, note)),
     ...Object.keys(mixed).map((key) => BE.h("li", null, BE.h("strong", null, (BE.columnByKey.get(key) || { title: key }).title),
       `: ${mixed[key]}; no best is marked, and it enters no mean or rank`)),
-    ...damaged.map((record) => BE.h("li", null, "not readable, left out: ", BE.h("code", null, BE.name(record.path)), ` (${record.reason})`)),
+    ...damaged.map((record) => BE.h("li", null, "left out: ", BE.h("code", null, BE.name(record.path)), ` (${record.reason})`)),
   ];
   if (!items.length) return null;
   return BE.h("details", { class: "warnings", open: items.length <= 4 },
@@ -74,7 +74,8 @@ BE.legend = (protocol) => {
     : `The mean over the official list is of the tasks that the BabyLM pipelines average, here under ${shown}, and so not official: only where complete and of one split.`;
   return [
     several && !protocol ? BE.h("p", null, BE.h("span", { class: "sample best" }, "\u25CF 61.2"), " the best of a column and all that are not significantly worse ",
-      "(5%, Holm over the comparisons with the best); no mark where none is told from the best, or where some could not be tested.") : null,
+      "(5%, Holm over the comparisons with the best of that column; Compare adjusts over all columns at once, and may tell fewer apart); ",
+        "no mark where none is told from the best, or where some could not be tested.") : null,
     BE.h("p", null, "Bars start at chance (dotted; at zero where there is no chance level); the line through their end is the 95% interval of the number on its own."),
     several ? BE.h("p", null, "An interval is of one model alone, on the subsets as they are; the test of two models is another question: ",
       bySubset ? `of ${bySubset} it asks about subsets like these, of all other tasks about ` : "it asks about ",

@@ -96,7 +96,7 @@ BE.columnHead = (column, sortButton) => [
     BE.link(BE.taskHash(column.task), "about", BE.hidden(` ${column.title}`)),
     ` \u00b7 ${BE.metricName(column.task.metric)}`, BE.cells(column).length ? ` \u00b7 n\u00a0${column.items}` : ` \u00b7 no scores under ${column.protocol}`),
   BE.h("span", { class: "sub" }, BE.payload.split === column.task.split ? null : `split\u00a0${column.task.split} \u00b7 `,
-    column.chance === null ? "no chance level" : `chance\u00a0${BE.fixed(column.chance, column.chance % 1 ? 1 : 0)}`),
+    column.chanceText ? `chance\u00a0${column.chanceText}` : "no chance level"),
   column.mixed ? BE.h("strong", { class: "sub warn" }, "\u26a0 not alike") : null,
   column.higher ? null : BE.h("span", { class: "sub" }, "lower is better"),
   column.even && !column.mixed ? BE.h("span", { class: "sub" }, "no clear best") : null,
@@ -151,7 +151,7 @@ BE.cellTitle = (column, cell) => [
   column.protocol && column.mixed ? `not measured alike: ${column.mixed}` : null,
   `n = ${cell.n}`,
   BE.isNumber(cell.se) ? `SE ${BE.fixed(cell.se, column.unit.fine)} (${cell.method})` : null,
-  BE.isNumber(cell.chance) ? `chance ${cell.chance}` : null,
+  BE.isNumber(cell.chance) ? `chance ${BE.chance(cell.chance, column.digits)}` : null,
   cell.fit ? `${BE.plural(cell.fit.seeds.length, "seed")}, ${cell.fit.diverged} diverged, ${cell.fit.constant} constant` : null,
   cell.note,
 ].filter(Boolean).join("; ");

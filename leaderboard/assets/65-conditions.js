@@ -32,14 +32,14 @@ BE.zTables = ({ z, names }) => {
   return BE.h("section", null, BE.h("h2", null, "z-scores"),
     BE.h("p", { class: "note" }, `Each column is standardised over the ${z.k} conditions (standard deviation with ddof ${z.ddof}), higher being better. `,
       BE.isNumber(z.bound) ? `No |z| can exceed ${z.bound.toFixed(2)} with so many: a scale for display, not a test.` : null),
-    BE.scroller("Medians of z-scores", BE.h("table", { class: "plain" }, BE.h("caption", null, "Median and quartiles over columns"),
+    BE.scroller("Medians of z-scores", BE.h("table", { class: "plain" }, BE.h("caption", null, "Median and quartiles over families of tasks"),
       BE.h("thead", null, BE.headRow(["Condition", ...Object.keys(z.summary).map((key) => [group(key), "num"])])),
       BE.h("tbody", null, names.map((name) => BE.h("tr", null, BE.h("th", { scope: "row" }, BE.name(name)),
         Object.values(z.summary).map((spreads) => {
           const spread = spreads[name];
           if (!spread) return BE.h("td", { class: "num" }, "\u2013");
           return BE.h("td", { class: "num" }, BE.data(spread.median, BE.signed(spread.median, 2)),
-            BE.h("span", { class: "sub" }, `${BE.range(spread.q1, spread.q3, 2)}, ${BE.plural(spread.n, "column")}`));
+            BE.h("span", { class: "sub" }, `${BE.range(spread.q1, spread.q3, 2)}, ${spread.n === 1 ? "1 family" : `${spread.n} families`}`));
         })))))),
     BE.scroller("z-scores by column", BE.h("table", { class: "plain" }, BE.h("caption", null, "By column"),
       BE.h("thead", null, BE.headRow(["Column", ...names.map((name) => [BE.name(name), "num"]), "Remark"])),

@@ -9,7 +9,7 @@ BE.views.tasks = () => ({
       BE.h("tbody", null, BE.columns.map((column) => BE.h("tr", null,
         BE.h("th", { scope: "row" }, BE.taskLink(column)), BE.h("td", null, column.group.title), BE.h("td", { class: "about" }, column.task.about),
         BE.h("td", null, column.task.split),
-        BE.h("td", null, BE.metricName(column.task.metric)), BE.h("td", { class: "num" }, column.chance === null ? "\u2013" : BE.fixed(column.chance, column.chance % 1 ? 1 : 0)),
+        BE.h("td", null, BE.metricName(column.task.metric)), BE.h("td", { class: "num" }, column.chanceText || "\u2013"),
         BE.h("td", { class: "num" }, column.items))))))),
 });
 
@@ -17,12 +17,16 @@ BE.views.task = (query, id) => {
   const task = BE.payload.tasks.find((entry) => entry.id === id);
   if (!task) return { title: "No such task", node: BE.notice("No such task", `This page has no task named ${id}.`) };
   const columns = BE.columns.filter((column) => column.task === task);
+  const told = (of) => {  // once, or of each part
+    const texts = columns.map(of);
+    return new Set(texts).size === 1 ? texts[0] : columns.map((column, i) => `${texts[i]} (${column.headline.subset.replace(/_/g, " ")})`).join("; ");
+  };
   const node = BE.h("div", { class: "view task" },
     BE.h("h1", { tabindex: "-1" }, BE.name(task.title)),
     BE.h("p", { class: "lead", dir: "auto" }, task.about),
     BE.facts([
       ["Number", `${BE.metricName(task.metric)}, ${BE.unit(task.unit).name}${task.higher_is_better ? "" : ", lower is better"}`],
-      ["Chance", columns[0].chance === null ? "none" : BE.fixed(task.chance, 1)], ["Items", columns[0].items],
+      ["Chance", told((column) => column.chanceText || "none")], ["Items", told((column) => column.items)],
       ["Subsets", task.strata.length || "none"], ["Split", task.split], ["Version", task.version],
       ["Source", [task.citation, /^https?:\/\//.test(task.homepage) ? [" ", BE.h("a", { href: task.homepage, rel: "noreferrer" }, "Home page")] : null]],
       ["Two models", task.test === "subsets" ? "compared by t over subset means" : ((BE.payload.pairs[columns[0].key] || {}).test || "no test on this page")],

@@ -54,7 +54,7 @@ BE.modelScores = (model) => {
         BE.data(cell.value, BE.isNumber(cell.value) ? BE.fixed(cell.value, column.digits) : "n/a")),
       BE.h("td", { class: "plot narrow" }, BE.isNumber(cell.value) ? BE.whisker(column, cell) : null),
       BE.h("td", { class: "num" }, BE.range(cell.low, cell.high, column.digits)),
-      BE.h("td", { class: "num" }, BE.isNumber(cell.chance) ? BE.fixed(cell.chance, cell.chance % 1 ? 1 : 0) : "\u2013"),
+      BE.h("td", { class: "num" }, BE.chance(cell.chance, column.digits)),
       BE.h("td", { class: "num" }, BE.count(cell.n)), ranked ? BE.h("td", { class: "num" }, rank(column)) : null,
       BE.h("td", { class: "test" }, BE.method(cell.method), cell.note ? BE.h("span", { class: "sub" }, cell.note) : null, cell.fit ? BE.h("span", { class: "sub" }, BE.fitText(cell.fit, column)) : null));
   };

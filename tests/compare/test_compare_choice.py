@@ -96,6 +96,17 @@ def test_a_record_over_checkpoints_counts_for_main_and_for_the_last_of_them(tmp_
     assert tasks == {"main": ["aoa", "blimp"], "chck_1M": ["blimp"], "chck_9M": ["aoa", "blimp"]}
 
 
+def test_a_record_over_checkpoints_counts_for_the_final_model_where_that_is_there(tmp_path) -> None:
+    gold = [i / 20 for i in range(20)]
+    for seed, name in enumerate("ab"):
+        trajectory(tmp_path, name, [g + np.random.default_rng(seed).random() for g in gold], gold, ["chck_1M", "chck_9M"])
+        for revision in ("final", "chck_1M") if name == "a" else ("main", "chck_1M"):
+            ranking(tmp_path, name, credits_of(seed), of={"revision": revision})
+    assert [row.task for row in babyeval.compare(tmp_path, "a", "b").rows] == ["aoa", "blimp"]
+    with pytest.raises(UsageError, match="'b' has no revision 'final'"):
+        babyeval.compare(tmp_path, "a", "b@final")
+
+
 def test_robust_is_compared_else_the_only_protocol_that_all_share(tmp_path) -> None:
     models(tmp_path, "a", "b", protocol="babylm-2026")
     assert babyeval.compare(tmp_path).rows[0].protocol == "babylm-2026"
@@ -114,7 +125,10 @@ def test_robust_is_compared_else_the_only_protocol_that_all_share(tmp_path) -> N
 def test_the_largest_split_that_all_have_and_limited_ones_only_if_asked(tmp_path) -> None:
     models(tmp_path, "a", "b", split="mini")
     models(tmp_path, "a", "b", split="full@50")
-    assert babyeval.compare(tmp_path).rows[0].split == "mini"
+    report = babyeval.compare(tmp_path)
+    assert report.rows[0].split == "mini"
+    assert any("measure nothing" in line for line in report.choices)
+    assert report.paragraphs[0].endswith("all of it on mini splits, which measure nothing.")
     models(tmp_path, "a", "b", split="fast")
     ranking(tmp_path, "a", credits_of(0))
     assert babyeval.compare(tmp_path).rows[0].split == "fast"

@@ -64,7 +64,8 @@ def make_payload(models: int = 8, tasks: int | None = None, seed: int = 1) -> di
         _gaps(scores, models)
     payload = {
         "schema_version": 1, "babyeval": "0.1.0", "made": "2026-11-22T01:40:00+00:00", "title": "class-it-140m", "protocol": "robust",
-        "split": "full", "notes": [], "models": rows, "tasks": cards, "scores": scores, "pairs": {}, "pairs_note": None, "mixed": {}, "mixed_official": {},
+        "split": "full", "notes": [], "models": rows,
+        "tasks": [{name: value for name, value in card.items() if name != "chance"} for card in cards], "scores": scores, "pairs": {}, "pairs_note": None, "mixed": {}, "mixed_official": {},
         "groups": [{"key": "zero-shot", "title": "Zero-shot"}, {"key": "reading", "title": "Reading"}, {"key": "finetune", "title": "Fine-tuning"}],
         "best": {key: _best(cells) for key, cells in scores.items()}, "macro": {"zero-shot": _macro(scores, rows)},
         "curves": {}, "figures": {"zscores": {"title": "z-scores of the conditions", "svg": _SVG}}, "damaged": [], "conditions": None,

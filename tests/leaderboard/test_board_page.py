@@ -160,6 +160,20 @@ def test_the_reading_figure_is_no_wider_than_a_page(tmp_path, monkeypatch):
     assert words.count("observed (ms)") == 2  # rows
 
 
+def test_figures_name_models_whose_names_begin_with_an_underscore(tmp_path, monkeypatch):
+    names = ("_tiny-bert", "_tiny-llama", "plain")
+    for seed, name in enumerate(names):
+        write(tmp_path / "r", *whole(a_model(name, words_seen=100), seed, 0.6))
+        write(tmp_path / "r", bare("blimp", a_model(name, revision="chck_10", words_seen=10), 50.0))
+    frame = pd.DataFrame([(measure, 200.0, 201.0) for measure in TITLES], columns=["measure", "predicted", "observed"])
+    monkeypatch.setattr(plots, "_binned", lambda board, result: frame)
+    figures = build_page(tmp_path / "r", tmp_path / "page.html").figures
+    space = "{http://www.w3.org/2000/svg}"
+    for key, more in (("reading", []), ("curve:blimp", ["chance"])):
+        legend = next(node for node in parsed(figures[key].svg).iter(f"{space}g") if "legend" in node.get("id", ""))
+        assert [text.text for text in legend.iter(f"{space}text")] == [*names, *more], key
+
+
 def test_a_folder_is_no_page(results, tmp_path):
     with pytest.raises(UsageError, match="the name of a file"):
         build_page(results, tmp_path)

@@ -257,6 +257,16 @@ def test_official_means_are_those_of_official_protocols_alone(tmp_path):
         assert sorted(payload.scores["rte"][0].official) == sorted({"robust", "babylm-2025", "babylm-2026"} - {protocol})
 
 
+def test_protocols_of_a_later_version_are_shown_without_means(tmp_path):
+    for protocol in ("robust", "babylm-2030"):
+        write(tmp_path, *(bare(task, a_model("a"), 50.0, protocol=protocol) for task in FINETUNE))
+    payload = payload_of(tmp_path)
+    assert (payload.macro["finetune"][0].value, payload.models[0].official) == (50.0, None)
+    assert list(payload.scores["rte"][0].official) == ["babylm-2030"]
+    other = payload_of(tmp_path, protocol="babylm-2030")
+    assert (other.macro, other.scores["rte"][0].value) == ({}, 50.0)
+
+
 def test_no_average_over_several_splits(tmp_path):
     for place, task in enumerate(FINETUNE):
         write(tmp_path, bare(task, a_model("a"), 50.0 + place, split="fast" if task == "mnli" else "full"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from babyeval.leaderboard.read import read_board
@@ -54,6 +55,15 @@ def test_a_protocol_that_is_not_clear_or_not_there_is_refused(tmp_path):
     assert "babylm-2025, babylm-2026" in str(caught.value)
     with pytest.raises(UsageError, match="No record is of the protocol 'robust'"):
         read_board(tmp_path, protocol="robust")
+
+
+def test_a_protocol_of_a_later_version_is_told(tmp_path):
+    write(tmp_path, bare("blimp", a_model("a"), 60.0), bare("blimp", a_model("a"), 61.0, protocol="babylm-2030"))
+    board = read_board(tmp_path)
+    assert shown(board) == {"blimp": {"a": 60.0}}
+    told = "Not known to this version of babyeval, and so without means: the protocol babylm-2030."
+    assert told in board.notes
+    assert shown(read_board(tmp_path, protocol="babylm-2030")) == {"blimp": {"a": 61.0}}
 
 
 def test_the_largest_split_that_all_have(tmp_path):
@@ -111,6 +121,22 @@ def test_what_any_record_knows_of_a_models_training_counts(tmp_path):
     assert {getattr(models["b"], key) for key in about} == {None}  # another revision's
 
 
+def test_another_models_records_make_no_cell_of_this_one(tmp_path):
+    mine = write(tmp_path / "mine", bare("blimp", a_model("a"), 60.0))
+    theirs = write(tmp_path / "theirs", bare("ewok", a_model("a", digest="another"), 61.0))
+    shutil.copytree(theirs / "a", mine / "theirs")
+    board = read_board(mine)
+    assert shown(board) == {"blimp": {"a": 60.0}}
+    (left_out,) = board.damaged
+    assert left_out.path == "theirs/main/ewok/full-causal/robust/result.json"
+    assert "a name that is not its own: it is of 'a' at 'main'" in left_out.reason
+    write(tmp_path / "mine", bare("blimp", a_model("b"), 62.0))
+    shutil.move(mine / "theirs" / "main" / "ewok", mine / "a" / "main" / "ewok")
+    board = read_board(mine)
+    assert shown(board) == {"blimp": {"b": 62.0}}
+    assert [(one.path, "are of 2 models" in one.reason) for one in board.damaged] == [("a/main", True)]
+
+
 def test_damaged_and_later_records_are_listed_and_the_rest_is_shown(tmp_path):
     write(tmp_path, bare("blimp", a_model("a"), 60.0), bare("ewok", a_model("a"), 61.0), bare("comps", a_model("a"), 62.0))
     (tmp_path / "a/main/ewok/full-causal/robust/result.json").write_text('{"status": "done"')
@@ -142,9 +168,10 @@ def test_one_row_per_model_at_main_or_its_last_checkpoint(tmp_path):
     assert len(board.series) == 7
 
 
-def test_a_number_over_checkpoints_counts_for_main(tmp_path):
+@pytest.mark.parametrize("revision", ["main", "final"])
+def test_a_number_over_checkpoints_counts_for_what_stands_for_the_model(tmp_path, revision):
     refs = tuple(CheckpointRef(revision=f"chck_{n}", words_seen=n, digest=f"{n}", weights=f"{n}") for n in (1, 2))
-    write(tmp_path, bare("blimp", a_model("a"), 60.0))
+    write(tmp_path, bare("blimp", a_model("a", revision=revision), 60.0))
     write(tmp_path, bare("aoa", a_model("a", revision="chck_*"), 0.4, checkpoints=refs))
     assert shown(read_board(tmp_path)) == {"blimp": {"a": 60.0}, "aoa": {"a": 0.4}}
 

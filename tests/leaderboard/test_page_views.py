@@ -219,6 +219,9 @@ def test_conditions_show_every_seed_and_the_bound_of_z(visit, site):
     assert "No |z| can exceed 1.50" in text
     assert "left out: conditions differ by less than their mean standard error" in text
     assert "no permutation gives p < 0.33" in text
+    assert "Median and quartiles over families of tasks" in text
+    assert text.count("5 families") == 2 * len(PAYLOAD["conditions"]["names"])
+    assert "5 columns" not in text
     points = sum(len(cell["points"]) for cells in PAYLOAD["conditions"]["values"].values() for cell in cells.values())
     assert page.locator(".strips .seed").count() == points
     assert page.locator("figure.built img").evaluate("image => image.complete && image.naturalWidth > 0")

@@ -120,8 +120,8 @@ def test_a_mean_surprisal_is_no_age_of_acquisition():
 
 
 def test_a_record_over_checkpoints_counts_for_main_and_for_the_longest_trained():
-    assert revisions_of(over_all(0.1, AGES)) == ("main", "chck_100M")
-    assert revisions_of(over_all(0.1, {**AGES, "main": 10**9})) == ("main",)
+    assert revisions_of(over_all(0.1, AGES)) == ("main", "final", "chck_100M")
+    assert revisions_of(over_all(0.1, {**AGES, "main": 10**9})) == ("main", "final")
     assert revisions_of(acquisition(3.1, revision="chck_9M")) == ("chck_9M",)
 
 
@@ -137,3 +137,16 @@ def test_averages_of_a_sweep_take_its_age_of_acquisition_and_its_glob_has_none()
     assert set(found) == {"chck_9M", "chck_100M", "main"}
     assert found["chck_9M"].value == pytest.approx((7 * 60 + 2 + 4 + 50) / 10)  # the longest of the shorter sweep
     assert found["chck_100M"].value == found["main"].value == pytest.approx((7 * 60 + 2 + 4 + 10) / 10)
+
+
+def test_a_sweep_counts_for_the_final_model_where_there_is_one():
+    results = [*plain(revision="final"), reading(2.0, 4.0, revision="final"), over_all(0.1, AGES)]
+    (found,) = group_headlines(["zero-shot"], results)  # and none of main, of which there is no record
+    assert (found.revision, found.value) == ("final", pytest.approx((7 * 60 + 2 + 4 + 10) / 10))
+
+
+def test_a_protocol_of_a_later_version_has_no_average_and_stops_nothing():
+    later = [done(name, score(50.0), protocol="babylm-2030") for name in NAMES]
+    assert group_headlines(["zero-shot"], later) == []
+    (found,) = group_headlines(["zero-shot"], later + [done(name, score(40.0)) for name in NAMES])
+    assert (found.protocol, found.value) == ("babylm-2025", 40.0)
