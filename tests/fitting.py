@@ -1,4 +1,4 @@
-"""Examples, hyper-parameters and checkpoints for tests of fits."""
+"""Examples, hyper-parameters, checkpoints and whole fits for tests of fits."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from tiny import SENTENCES
+import torch
+from tiny import SENTENCES, make_model, make_tokenizer
 
-from babyeval.fit.types import Example, Hyper
+from babyeval.fit import engine
+from babyeval.fit.classifier import open_body
+from babyeval.fit.types import Example, FitOutcome, Hyper
+from babyeval.models.checkpoint import from_memory
+from babyeval.progress import Quiet
 
 CARD: Any = SimpleNamespace(name="made_up", fit=SimpleNamespace(labels=("no", "yes")))
 
@@ -36,3 +41,27 @@ OFFICIAL_2026 = replace(OFFICIAL_2025, pooling="last", padding="left")
 ROBUST = replace(
     OFFICIAL_2025, decay_all=False, clip=1.0, drop_last=False, pooling="auto", explicit_positions=True, selection="inner", inner_share=0.25
 )  # fmt: skip
+TRAIN, REPORTED = examples(30), examples(11, start=200)
+_TOKENIZERS = {"llama": "bos", "gpt2": "eos", "bert": "cls_sep", "t5": "t5"}
+
+
+def opened(architecture: str = "llama") -> tuple[Any, Any]:
+    """A checkpoint and its body."""
+    tokenizer = make_tokenizer(_TOKENIZERS[architecture])
+    checkpoint = from_memory(make_model(architecture, tokenizer, positions=160), tokenizer)
+    return checkpoint, open_body(checkpoint, torch.device("cpu"))
+
+
+def fitted(hyper, folder, *, seed=3, dtype="float32", model=None, train=TRAIN, reported=REPORTED, reporter=None) -> FitOutcome:
+    checkpoint, body = model or opened()
+    return engine.fit(
+        checkpoint, train, reported, CARD, hyper, seed, dtype=dtype, folder=folder, reporter=reporter or Quiet(), body=body
+    )
+
+
+def without_dropout(model: Any) -> None:
+    """Which draws differently if a batch is divided differently."""
+    for module in model.modules():
+        for name in ("p", "dropout_prob", "attention_dropout", "dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)

@@ -1,4 +1,4 @@
-"""What a run's folder says of its training: whether one was begun, of which recipe and data, and what it has kept."""
+"""What a run's folder says of its training: whether anything was trained, of which recipe and data, and what it has kept."""
 
 from __future__ import annotations
 
@@ -15,29 +15,52 @@ from .folders import built
 from .milestones import FINAL, Origin
 from .pretrain import STATES
 from .recipe import AnyRecipe, differences
-from .saving import choose_state, copy_files, read_facts, write_recipe
+from .saving import TRAINING_FILE, choose_state, copy_files, read_facts, write_recipe
+from .unchanged import compare_data
 
 RECIPE_FILE = "recipe.json"
 ORIGIN_FILE = "origin.json"
 TOKENIZER = "tokenizer"
+_TRAINED = (f"{STATES}/**/*", f"*/{TRAINING_FILE}", "*/*.safetensors")  # cut states and drafts of checkpoints included
 
 
-def require_same_recipe(folder: Path, recipe: AnyRecipe) -> None:
-    """Refuses a folder in which another recipe was trained.
+def _holds_training(folder: Path) -> bool:
+    """Whether a training was begun and has left weights or a state, if only a part of them.
+
+    A recipe may be found wrong after its training began; it must not hold the folder against the mended one.
+    """
+    there = (path for pattern in _TRAINED for path in folder.glob(pattern))
+    return (folder / RECIPE_FILE).is_file() and any(path.is_file() for path in there)
+
+
+def require_same_recipe(folder: Path, recipe: AnyRecipe, out: Path) -> None:
+    """Refuses a folder in which another recipe was trained; one in which nothing was takes any.
+
+    The corpus may lie elsewhere now, if it is the same.
 
     Raises:
         UsageError: The text names the keys that differ.
     """
-    path = folder / RECIPE_FILE
-    if not path.is_file():
+    if not _holds_training(folder):
         return
+    path = folder / RECIPE_FILE
     stored = _read_json(path)
-    if different := differences(stored, recipe):
+    different = differences(stored, recipe)
+    moved = [line.partition(":")[0] for line in different] == ["data.corpus"]
+    if different and not (moved and _same_data(folder, recipe, out)):
         raise UsageError(
             f"Another recipe was trained in this folder: {'; '.join(different)}.",
             where=str(path),
             hint="Give this one another condition or seed, write elsewhere (--out), or delete the folder.",
         )
+
+
+def _same_data(folder: Path, recipe: AnyRecipe, out: Path) -> bool:
+    """Whether the recipe's data are known to be those that a training was begun with."""
+    if not (folder / ORIGIN_FILE).is_file():
+        return False
+    origin = _read_json(folder / ORIGIN_FILE)
+    return all(compare_data(recipe, out, origin.get("corpus"), origin.get("sets", {})).values())
 
 
 def is_begun(folder: Path, resume: bool, reporter: Reporter) -> bool:
@@ -46,7 +69,7 @@ def is_begun(folder: Path, resume: bool, reporter: Reporter) -> bool:
     Raises:
         UsageError: It does, and going on was not asked for.
     """
-    if not (folder / RECIPE_FILE).is_file():
+    if not _holds_training(folder):
         if resume:
             reporter.note(f"There is nothing to go on with in {folder}: the training starts.")
         return False

@@ -75,15 +75,13 @@ def draw(lines: list[dict[str, Any]], path: Path, title: str, unit: str = "token
     lines = [line for line in lines if line["words"] > 0 and ("loss" in line or "validation" in line)]
     if not lines:
         return
-    import matplotlib as mpl
-    import seaborn as sns
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
 
-    from babyeval.curve_figure import save_figure
+    from babyeval.curve_figure import drawing, save_figure
     from babyeval.models.naming import short_count
 
-    with mpl.rc_context({**sns.axes_style("whitegrid"), "svg.hashsalt": "babyeval", "svg.fonttype": "none"}):
+    with drawing("whitegrid"):
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         axes = figure.subplots()
         _draw_losses(axes, lines)

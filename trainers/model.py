@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from .recipe import ModelSpec, Recipe
 
-_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 # The configuration's name for what the recipe says itself; and for what it says by default, which `extra` may refine.
-_SHAPE = {
+SHAPE = {
     "llama": ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings"),
     "gpt2": ("n_embd", "n_layer", "n_head", "n_inner", "n_positions"),
 }
-_SHAPE["bert"] = _SHAPE["roberta"] = _SHAPE["llama"]
-_DROPOUT = {
+SHAPE["bert"] = SHAPE["roberta"] = SHAPE["llama"]
+DROPOUT = {
     "llama": ("attention_dropout",),
     "gpt2": ("embd_pdrop", "attn_pdrop", "resid_pdrop"),
     "bert": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
@@ -56,18 +56,18 @@ def model_config(
 
     known = AutoConfig.for_model(spec.architecture)
     positions = spec.max_length
-    token_ids = {name: (ids or {}).get(name) for name in _IDS}
+    token_ids = {name: (ids or {}).get(name) for name in SPECIAL_IDS}
     if spec.architecture == "roberta":
         token_ids["pad_token_id"] = padding = token_ids["pad_token_id"] or 0
         positions += padding + 1
     sizes = (spec.hidden_size, spec.layers, spec.heads, spec.intermediate_size or 4 * spec.hidden_size, positions)
     fixed = {
-        **dict(zip(_SHAPE[spec.architecture], sizes, strict=True)),
+        **dict(zip(SHAPE[spec.architecture], sizes, strict=True)),
         **token_ids,
         "vocab_size": vocab_size,
         "tie_word_embeddings": spec.tie_embeddings,
     }
-    open_to_change = dict.fromkeys(_DROPOUT[spec.architecture], spec.dropout)
+    open_to_change = dict.fromkeys(DROPOUT[spec.architecture], spec.dropout)
     if spec.architecture == "roberta":
         open_to_change["type_vocab_size"] = 1  # as its authors': the tokenizer marks no segments
     _require_known(spec, known, fixed)
@@ -172,7 +172,7 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PreTrainedM
             where="tokenizer.vocab_size",
             hint=f"Train the tokenizer of this recipe, or say --set tokenizer.vocab_size={len(tokenizer)}.",
         )
-    ids = {name: getattr(tokenizer, name) for name in _IDS}
+    ids = {name: getattr(tokenizer, name) for name in SPECIAL_IDS}
     config = model_config(recipe.model, len(tokenizer), ids, recipe.pretrain.attention)
     return _from_config(recipe.model, config)
 

@@ -36,7 +36,7 @@ class Job:
     """A training that is about to begin or to go on.
 
     Attributes:
-        recipe: What is trained.
+        recipe: What is trained; with a parent, as `parent.as_parent` completes it.
         folder: The run's folder.
         tokenizer: Folder of the tokenizer.
         shards: The packed corpus.
@@ -120,7 +120,7 @@ def pretrain(job: Job, reporter: Reporter) -> Outcome:
     Raises:
         ModelError: The training diverged; what was kept before stays.
         MissingError: The disk is full, memory runs out, or a library is missing.
-        UsageError: The data fill no batch, or the parent is another kind of model.
+        UsageError: The data fill no batch, or the parent's weights cannot be used.
     """
     from transformers import set_seed
 
@@ -131,7 +131,7 @@ def pretrain(job: Job, reporter: Reporter) -> Outcome:
     updates = count_updates(recipe, len(job.shards.train))
     stream = TrainStream(job.shards.train, updates * batch, recipe.seed, recipe.pretrain.mask_share)
     exposure = _exposure(job, stream)
-    schedule = plan_checkpoints(recipe.checkpoints, updates, exposure.words, exposure.before)
+    schedule = plan_checkpoints(recipe.checkpoints, updates, exposure.words, exposure.before if exposure.known else None)
     first = steps_done(job.state)
     if not first:
         _say_what_comes(job, updates, schedule.remarks(), reporter)
@@ -170,7 +170,7 @@ def make_model(job: Job) -> Any:
     """The model to begin with: of fresh weights, or the parent's.
 
     Raises:
-        UsageError: The parent is another kind of model than the recipe's, or of another shape.
+        UsageError: It cannot be made, or the parent's weights do not fit its configuration.
     """
     from babyeval.models.tokenizer import load_tokenizer
 
@@ -200,20 +200,6 @@ def _parents_model(recipe: Recipe, parent: Checkpoint) -> Any:
 
     from babyeval.models.load import load_as
 
-    from .model import model_config
-
-    wanted = model_config(recipe.model, len(parent.tokenizer))
-    names = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "max_position_embeddings")
-    wrong = [name for name in names if getattr(parent.config, name, None) != getattr(wanted, name, None)]
-    if wrong:
-        found = ", ".join(
-            f"{name} {getattr(parent.config, name, None)} there, {getattr(wanted, name, None)} here" for name in wrong
-        )
-        raise UsageError(
-            f"The parent is another model than the recipe's: {found}.",
-            where=str(recipe.parent),
-            hint="Give [model] the parent's values, or begin with fresh weights by leaving 'parent' out.",
-        )
     return load_as(AutoModelForCausalLM if recipe.model.causal else AutoModelForMaskedLM, parent)
 
 
@@ -226,6 +212,7 @@ def _exposure(job: Job, stream: Any) -> Exposure:
         tokens=lambda step: int(stream.tokens_after(step * batch)),
         epochs=lambda step: step * batch / blocks,
         before=(job.parent.words_seen or 0) if job.parent is not None else 0,
+        known=job.parent is None or job.parent.words_seen is not None,
     )
 
 
@@ -293,7 +280,7 @@ def guarded(train: Callable[[], T], recipe: AnyRecipe, shape: BatchShape) -> T:
             f"Training on {counted(shape.micro, 'sequence')} at once does not fit into memory.",
             where=f"{section}.micro_batch_size",
             hint=f"Take a smaller one (--set {section}.micro_batch_size={max(1, shape.micro // 2)}), which changes nothing "
-            f"else, under another condition's name or with another --out; or {section}.gradient_checkpointing=true.",
+            f"else, or {section}.gradient_checkpointing=true; if a checkpoint or state is kept, with another condition or --out.",
         ) from error
 
 

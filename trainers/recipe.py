@@ -243,7 +243,7 @@ def load_recipe(name: str, overrides: tuple[str, ...] = ()) -> Recipe | TuningRe
         3
     """
     settings = [parse(text) for text in overrides]
-    recipe = _loaded(_find(name), settings, ())[0]
+    recipe = _loaded(find_recipe(name), settings, ())[0]
     if isinstance(recipe, TuningRecipe):
         _require_used(recipe, settings)
     return recipe
@@ -268,7 +268,7 @@ def _loaded(path: Path, overrides: list[Override], above: tuple[Path, ...]) -> t
     if isinstance(base, str):
         _require_trained(content, [one for one in overrides if one.keys[0] in earlier], path)
         down = [one for one in overrides if one.keys[0] in {*earlier, *_SHARED}] + of_sets
-        place = _find(base, path.parent)
+        place = find_recipe(base, path)
         before, below = _loaded(place, [*same_as(content, _SHARED_VALUES), *down], (*above, path.resolve()))
         inherited = {key: below[key] for key in (*_SHARED, "sets") if key in below}
     for one in of_sets:  # of a set that nobody describes, at the top
@@ -281,7 +281,7 @@ def _loaded(path: Path, overrides: list[Override], above: tuple[Path, ...]) -> t
     except ValidationError as error:
         raise UsageError(
             f"The recipe is wrong: {explain_validation(error, _known_keys(kind, error))}.",
-            where=str(path),
+            where=str(path) + "".join(f", with --set {one.text}" for one in overrides if "=" in one.text),
             hint="The documentation lists all keys: the pages 'Train a baby model' and 'Instruction-tune a baby model'.",
         ) from error
     if isinstance(recipe, TuningRecipe):
@@ -337,14 +337,16 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The recipe cannot be read: {error}.", where=str(path)) from error
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"The recipe is not valid TOML: {error}.", where=str(path)) from error
+        hint = "See one that is: 'babyeval train recipes --show tiny'."
+        raise UsageError(f"The recipe is not valid TOML: {error}.", where=str(path), hint=hint) from error
 
 
-def _find(name: str, beside: Path | None = None) -> Path:
+def find_recipe(name: str, base_of: Path | None = None) -> Path:
+    """Where a recipe lies; a base beside the recipe that names it, before anywhere else."""
     import difflib
 
-    if beside is not None and (beside / name).is_file():
-        return beside / name
+    if base_of is not None and (base_of.parent / name).is_file():
+        return base_of.parent / name
     if Path(name).is_file():
         return Path(name)
     shipped = shipped_recipes()
@@ -353,6 +355,7 @@ def _find(name: str, beside: Path | None = None) -> Path:
     near = difflib.get_close_matches(name, shipped, n=1)
     raise MissingError(
         f"There is no recipe '{name}', neither as a file nor among those that come with babyeval.",
+        where=f"{base_of}: base = '{name}'" if base_of is not None else None,
         hint=(f"Did you mean '{near[0]}'? " if near else "") + f"Shipped: {', '.join(shipped)}.",
     )
 
@@ -372,9 +375,15 @@ def _known_keys(kind: type[BaseModel], error: ValidationError) -> tuple[str, ...
 def differences(stored: dict[str, Any], recipe: AnyRecipe) -> list[str]:
     """The keys in which a stored recipe is another than this one, each with both values.
 
-    A key that a later version of babyeval knows is taken to have had its default.
+    A key that a later version of babyeval knows is taken to have had its default. What a recipe with a parent does not
+    say of the model is the parent's, and was stored as such.
     """
-    return _compare(stored, recipe.as_json(), json.loads(recipe.model_dump_json(exclude_defaults=True)), "")
+    content = recipe.as_json()
+    if isinstance(recipe, Recipe) and recipe.parent is not None and isinstance(there := stored.get("model"), dict):
+        said = recipe.model.model_dump(mode="json", exclude_unset=True)
+        extra = {**there.get("extra", {}), **recipe.model.extra}
+        content["model"] = {**content["model"], **there, **said, "extra": extra}
+    return _compare(stored, content, json.loads(recipe.model_dump_json(exclude_defaults=True)), "")
 
 
 def _compare(old: Any, new: Any, own: Any, place: str) -> list[str]:

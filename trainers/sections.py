@@ -71,7 +71,7 @@ class TokenizerSpec(Section):
         lowercase: Fold case first (WordPiece and Unigram only).
         bos: A causal model's documents begin with a BOS token, which the tokenizer also puts before every text.
         eos: A causal model's documents end with an EOS token, which only training appends (D10).
-        min_frequency: A pair or word seen less often makes no token.
+        min_frequency: A pair or word seen less often makes no token (byte-level BPE and WordPiece only).
         on: Text it is trained on: the training part, or all of the corpus.
         chat_template: A shipped template's name, or a path to a Jinja file; saved with the tokenizer.
     """
@@ -89,6 +89,8 @@ class TokenizerSpec(Section):
     def _possible(self) -> TokenizerSpec:
         if self.kind == "bpe" and self.lowercase:
             raise ValueError("byte-level BPE keeps case: lowercase is for wordpiece and unigram")
+        if self.kind == "unigram" and "min_frequency" in self.model_fields_set:
+            raise ValueError("Unigram has no lowest frequency: min_frequency is for bpe and wordpiece")
         return self
 
 
@@ -160,10 +162,10 @@ class Updates(Section):
     schedule: str = "linear"
     schedule_options: dict[str, Any] = Field(default_factory=dict)
     warmup_steps: int = Field(default=0, ge=0)
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = Field(default=1e-8, gt=0)
-    clip: float = Field(default=1.0, ge=0)
+    epsilon: float = Field(default=1e-8, gt=0, allow_inf_nan=False)
+    clip: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     dtype: Literal["float32", "bfloat16"] = "float32"
     gradient_checkpointing: bool = False
     compile: bool = False
@@ -222,7 +224,7 @@ class Preference(Updates):
 
     sets: tuple[str, ...] = Field(min_length=1)
     epochs: int = Field(default=1, ge=1)
-    beta: float = Field(default=0.1, gt=0)
+    beta: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     loss: Literal["sigmoid", "hinge"] = "sigmoid"
     max_length: int | None = Field(default=None, ge=8)
     chat_template: str | None = Field(default=None, min_length=1)

@@ -21,6 +21,7 @@ from .pretrain import Job, pretrain
 from .recipe import AnyRecipe, Recipe, TuningRecipe
 from .saving import TrainingFacts, read_facts
 from .schedule import divide_batch
+from .unchanged import require_same_data
 from .validate import DomainLoss
 
 if TYPE_CHECKING:
@@ -176,13 +177,16 @@ def _data(stage: Stage, recipe: Recipe, out: Path, reporter: Reporter) -> StageR
 def _pretrain(recipe: Recipe, out: Path, resume: bool, devices: Devices, reporter: Reporter) -> StageResult:
     from .checks import check_recipe
     from .devices import require_same_number, zero_settings
+    from .parent import as_parent
     from .shards import build_shards
 
     check_recipe(recipe)
     folder = run_folder(out, recipe)
-    require_same_recipe(folder, recipe)
+    require_same_recipe(folder, recipe, out)
     if (facts := read_facts(folder / FINAL)) is not None:
-        reporter.note(f"{folder} is finished: {facts.words_seen or 0:,} words in {facts.step:,} updates. Nothing is to do.")
+        require_same_data(recipe, out, facts, folder)
+        words = "" if facts.words_seen is None else f"{facts.words_seen:,} words in "
+        reporter.note(f"{folder} is finished: {words}{facts.step:,} updates. Nothing is to do.")
         return finished("pretrain", folder, facts)
     state = state_of(folder, resume, reporter)
     require_known_tasks(recipe)
@@ -190,6 +194,8 @@ def _pretrain(recipe: Recipe, out: Path, resume: bool, devices: Devices, reporte
     if state is not None:
         require_same_number(state, devices)
     parent = _parent(recipe)
+    if parent is not None:
+        recipe = as_parent(recipe, parent)
     corpus = _corpus(recipe, out, reporter)
     source = _tokenizer(recipe, corpus, parent, out, reporter)
     shards = build_first(lambda: build_shards(corpus, source, recipe.sequence_length, recipe.model.causal, out, reporter))

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from .shards import Blocks, TokenFacts
+from .validate import first_items
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,10 +101,9 @@ class BlockData(Dataset[Row]):
     def __init__(self, blocks: Blocks, mask_share: float = 0.15, most_words: int | None = None) -> None:
         self._blocks = blocks
         self._share = mask_share
-        total = np.cumsum(blocks.words, dtype=np.int64)
-        fitting = len(total) if most_words is None else int(np.searchsorted(total, most_words, side="right"))
-        self._samples = min(max(fitting, 1), len(total))
-        self.words = int(total[self._samples - 1]) if self._samples else 0
+        words = blocks.words.tolist()
+        self._samples = first_items(words, most_words)
+        self.words = sum(words[: self._samples])
 
     def __len__(self) -> int:
         return self._samples

@@ -16,6 +16,7 @@ from .pretrain import STATES, Outcome
 from .recipe import AnyRecipe, TuningRecipe, differences
 from .saving import choose_state, read_facts
 from .schedule import divide_batch
+from .unchanged import compare_data, require_same_data
 
 if TYPE_CHECKING:
     from babyeval.models.checkpoint import Checkpoint
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .devices import Devices
     from .instruct.sets import InstructionSet
 
-# What says how a training runs, or what is kept of it, but not which weights it leaves.
+# What says how a training runs, or what is kept of it, but not which weights it leaves; of a corpus its text does, not its place.
 _NO_MATTER = ("condition", "checkpoints", "logging", "evaluate", "data.corpus")
 _NO_MATTER_KEYS = ("micro_batch_size", "devices", "zero", "zero_config", "compile", "gradient_checkpointing", "attention")
 
@@ -48,8 +49,9 @@ def tune(recipe: TuningRecipe, out: Path, resume: bool, devices: Devices, report
     check_recipe(recipe)
     _require_same_before(recipe, out)
     folder, training = run_folder(out, recipe), recipe.training
-    begun.require_same_recipe(folder, recipe)
+    begun.require_same_recipe(folder, recipe, out)
     if (facts := read_facts(folder / FINAL)) is not None:
+        require_same_data(recipe, out, facts, folder)
         reporter.note(f"{folder} is finished: {facts.words_tuned or 0:,} words in {facts.step:,} updates. Nothing is to do.")
         return stages.finished(recipe.section, folder, facts)
     going_on = begun.is_begun(folder, resume, reporter)
@@ -185,19 +187,28 @@ def _require_same_before(recipe: TuningRecipe, out: Path) -> None:
     """Refuses what another recipe than the base, or the base's base, has made: a parent, or what that one went on from.
 
     Raises:
-        UsageError: There is such a training.
+        UsageError: There is such a training, or one of other data.
     """
+    parent = run_folder(out, recipe.lineage[1]) / FINAL if recipe.lineage[1:] else None
     for one in recipe.lineage[1:]:
         place = run_folder(out, one) / FINAL
-        facts = read_facts(place)
-        lines = differences(facts.recipe, one) if facts is not None else []
+        if (facts := read_facts(place)) is None:
+            continue
+        lines = differences(facts.recipe, one)
         if found := [line for line in lines if not _no_matter(line.partition(":")[0], one)]:
-            parent = run_folder(out, recipe.lineage[1]) / FINAL
             raise UsageError(
                 f"What comes before was trained by another recipe ('{one.condition}'): {'; '.join(found)}.",
                 where=str(place),
                 hint="Set the same (--set), write elsewhere (--out), or, without settings of earlier trainings, take the "
                 f"parent as it is: --set 'parent={parent}'.",
+            )
+        compared = compare_data(one, out, facts.corpus_digest, facts.set_digests)
+        if changed := [what for what, same in compared.items() if same is False]:
+            raise UsageError(
+                f"What comes before ('{one.condition}') was trained on other data than are there now: another {' and another '.join(changed)}.",
+                where=str(place),
+                hint="Name what it was trained on (--corpus), write elsewhere (--out) to train it anew, or take the parent as "
+                f"it is: --set 'parent={parent}'.",
             )
 
 

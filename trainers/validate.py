@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
+    import torch
+
     from .engine import LanguageTrainer
 
 ALL = "all"
@@ -75,6 +77,38 @@ def first_items(words: Iterable[int], limit: int | None) -> int:
     return taken
 
 
+def summed(
+    trainer: Any, items: Sequence[Any], size: int, measure: Callable[[dict[str, Any]], Sequence[torch.Tensor | float]]
+) -> torch.Tensor:
+    """Sums over all items, in batches that the processes divide among them.
+
+    All processes compute equally often, since sharded weights (ZeRO 3) are gathered in every pass: one that has
+    nothing left repeats the last batch and does not count it.
+
+    Args:
+        trainer: Collates, and knows the processes.
+        items: As its collator takes them.
+        size: How many sums there are.
+        measure: What a batch, as the model takes it, adds to each sum.
+
+    Returns:
+        The sums over all processes, of shape (size,), in float64.
+    """
+    import torch
+
+    rows, devices = trainer.args.per_device_train_batch_size, trainer.args.world_size
+    batches = [range(start, min(start + rows, len(items))) for start in range(0, len(items), rows)]
+    sums = torch.zeros(size, dtype=torch.float64, device=trainer.args.device)
+    for first in range(0, len(batches), devices):
+        own = first + trainer.args.process_index
+        batch = trainer.data_collator([items[i] for i in batches[min(own, len(batches) - 1)]])
+        found = torch.stack([torch.as_tensor(one).to(sums) for one in measure(trainer._prepare_inputs(batch))])
+        if own < len(batches):
+            sums += found
+    gathered: torch.Tensor = trainer.accelerator.reduce(sums, reduction="sum")
+    return gathered.cpu()
+
+
 def validate(trainer: LanguageTrainer, sets: Mapping[str, ValidationSet], causal: bool) -> dict[str, DomainLoss]:
     """The losses of each domain, and under ``all`` of all their tokens together.
 
@@ -92,7 +126,7 @@ def validate(trainer: LanguageTrainer, sets: Mapping[str, ValidationSet], causal
     model.eval()
     try:
         with torch.no_grad(), _arithmetic(trainer):
-            sums = {name: _summed(trainer, part.items, causal) for name, part in sets.items()}
+            sums = {name: _losses(trainer, part.items, causal) for name, part in sets.items()}
     finally:
         model.train()
     if len(sums) > 1:
@@ -133,35 +167,19 @@ def domain_loss(total: float, tokens: int, words: int, causal: bool) -> DomainLo
     return DomainLoss(loss=mean, perplexity=perplexity, bits_per_word=bits, tokens=tokens, words=words)
 
 
-def _summed(trainer: LanguageTrainer, items: Sequence[Any], causal: bool) -> tuple[float, int]:
-    """Sum of losses and number of predicted tokens over all processes.
-
-    All processes compute equally often, since sharded weights (ZeRO 3) are gathered in every pass: one that has
-    nothing left repeats the last batch and does not count it.
-    """
-    import torch
-
+def _losses(trainer: LanguageTrainer, items: Sequence[Any], causal: bool) -> tuple[float, int]:
+    """Sum of losses and number of predicted tokens over all processes."""
     from .engine import summed_loss
 
-    size, devices = trainer.args.per_device_train_batch_size, trainer.args.world_size
-    batches = [range(start, min(start + size, len(items))) for start in range(0, len(items), size)]
-    total, count = 0.0, 0
-    for first in range(0, len(batches), devices):
-        own = first + trainer.args.process_index
-        batch = trainer.data_collator([items[i] for i in batches[min(own, len(batches) - 1)]])
-        predicted = int((batch["labels"][:, 1:] if causal else batch["labels"]).ne(-100).sum())
-        inputs = trainer._prepare_inputs(batch)
-        if causal:  # of one item in the batch it gives the sum of the losses
-            loss = trainer.model(**inputs, num_items_in_batch=1).loss
-        else:
-            labels = inputs.pop("labels")
-            loss = summed_loss(trainer.model(**inputs), labels)
-        if own < len(batches) and predicted:
-            total += loss.double().item()
-            count += predicted
-    sums = torch.tensor([total, count], dtype=torch.float64, device=trainer.args.device)
-    gathered = trainer.accelerator.reduce(sums, reduction="sum")
-    return float(gathered[0]), int(gathered[1])
+    def measure(inputs: dict[str, Any]) -> tuple[torch.Tensor | float, torch.Tensor]:
+        labels = inputs["labels"] if causal else inputs.pop("labels")
+        predicted = (labels[:, 1:] if causal else labels).ne(-100).sum()
+        # Of one item in the batch a causal model gives the sum of the losses.
+        loss = trainer.model(**inputs, num_items_in_batch=1).loss if causal else summed_loss(trainer.model(**inputs), labels)
+        return loss if predicted else 0.0, predicted  # of nothing some losses are no number
+
+    total, count = summed(trainer, items, 2, measure).tolist()
+    return total, int(count)
 
 
 def as_log(losses: Mapping[str, DomainLoss]) -> dict[str, Any]:

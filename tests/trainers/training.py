@@ -1,11 +1,14 @@
-"""A training of seconds on text of our own, for the tests."""
+"""A training of seconds on text of our own, for the tests, and what is read of the folder that it leaves."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from babyeval.trainers.recipe import Recipe
+from safetensors.torch import load_file
 from small_corpus import sentences
 
 
@@ -62,3 +65,20 @@ def small_recipe(corpus: Path, architecture: str = "llama", **changes: Any) -> R
     for section, keys in changes.items():
         content[section] = {**content[section], **keys} if isinstance(keys, dict) and section in content else keys
     return Recipe.model_validate(content)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(load_file(folder / "model.safetensors"))
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    a, b = weights(one), weights(other)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def without_speed(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in line.items() if not key.endswith("_per_second")} for line in lines]

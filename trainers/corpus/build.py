@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from array import array
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from babyeval.errors import UsageError, unreadable
+from babyeval.errors import MissingError, UsageError, unreadable
 from babyeval.progress import Advance, Quiet, Reporter
 
 from ..folders import MANIFEST_FILE, built, content_key, data_folder, file_digest
@@ -98,6 +99,37 @@ def look_up_corpus(data: Data, out: Path) -> Corpus | None:
         return None
     paths, _ = read.find_files(data.corpus, data.include)
     return find_corpus(_place(data, _find_domains(data.corpus, paths), out)[1], Quiet())
+
+
+def same_text(data: Data, out: Path, digest: str) -> bool | None:
+    """Whether a corpus of this digest, built before, is what the recipe's folder holds now, whatever the folder is called.
+
+    Nothing is built: where the recipe's corpus has not been, the files are compared with those that the other was read from.
+
+    Args:
+        data: The recipe's section.
+        out: Folder of all runs.
+        digest: Of the corpus that was built before.
+
+    Returns:
+        Whether it is; None if no text is there, or nothing of the other is left to compare with.
+    """
+    if data.corpus is None:
+        return None
+    try:
+        domains = _find_domains(data.corpus, read.find_files(data.corpus, data.include)[0])
+    except (MissingError, UsageError):
+        return None
+    if (made := find_corpus(_place(data, domains, out)[1], Quiet())) is not None:
+        return made.digest == digest
+    now = {source.name: source.sha256 for domain in domains.values() for source in domain.sources.values()}
+    then = []
+    for path in (out / "_data").glob(f"corpus-*/{MANIFEST_FILE}"):
+        with contextlib.suppress(OSError, ValidationError):  # damaged: it tells nothing
+            manifest = Manifest.model_validate_json(path.read_bytes())
+            if manifest.digest == digest:
+                then.append({file.name: file.sha256 for counts in manifest.domains.values() for file in counts.files})
+    return now in then if then else None
 
 
 def _place(data: Data, domains: dict[str, _Domain], out: Path) -> tuple[dict[str, Any], Path]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from babyeval.errors import UsageError, raise_interrupt
 from babyeval.models.naming import counted
 
+from ..corpus.types import Part
 from .rows import Row
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 IGNORED = -100
 _AT_ONCE = 1000
+_PART_NAMES: dict[Part, str] = {"train": "training", "valid": "validation"}
 # Two replies that differ in their first character, and that no template trims, folds or escapes.
 _PROBES = ("0", "1")
 
@@ -41,6 +43,7 @@ class EncodedSet:
 
     Attributes:
         name: The set's.
+        part: Of the set.
         input_ids: Of each row.
         labels: The same where the reply stands, else -100.
         words: Of each row, those that are shown: of prompt and history, and what is left of its reply.
@@ -50,6 +53,7 @@ class EncodedSet:
     """
 
     name: str
+    part: Part = "train"
     input_ids: list[list[int]] = field(default_factory=list)
     labels: list[list[int]] = field(default_factory=list)
     words: list[int] = field(default_factory=list)
@@ -69,27 +73,33 @@ class EncodedSet:
 
     def remarks(self) -> list[str]:
         """What has to be said of rows that were cut or left out."""
-        said = []
+        said, where = [], f"Set {self.name}, {_PART_NAMES[self.part]}"
         if self.cut:
-            said.append(f"Set {self.name}: of {counted(len(self), 'row')} {self.cut:,} have a reply that is cut (max_length).")
+            said.append(f"{where}: of {counted(len(self), 'row')} {self.cut:,} have a reply that is cut (max_length).")
         for reason, count in sorted(self.left_out.items()):
-            said.append(f"Set {self.name}: {counted(count, 'row')} left out, since {reason}.")
+            said.append(f"{where}: {counted(count, 'row')} left out, since {reason}.")
+        if not len(self):
+            said.append(f"{where}: no row is left, so there is no validation of this set.")
         return said
 
 
-def encode_set(name: str, rows: Iterable[Row], tokenizer: Any, max_length: int) -> EncodedSet:
+def encode_set(name: str, rows: Iterable[Row], tokenizer: Any, max_length: int, part: Part = "train") -> EncodedSet:
     """Encodes rows, cut to a length from their beginning.
+
+    Of the validation part nothing may be left: a training needs none.
 
     Args:
         name: The set's, for messages.
         rows: In their order.
         tokenizer: A fast one; its chat template is used if it has one.
         max_length: The most tokens of a row.
+        part: Which part of the set the rows are.
 
     Raises:
-        UsageError: The chat template loses the first row's reply, or no row's reply begins within `max_length`.
+        UsageError: Of the training part the chat template loses the first row's reply, or no row's reply begins within
+            `max_length`.
     """
-    made = EncodedSet(name)
+    made = EncodedSet(name, part)
     needed: list[int] = []
     left = iter(rows)
     while group := list(islice(left, _AT_ONCE)):
@@ -106,9 +116,9 @@ def encode_set(name: str, rows: Iterable[Row], tokenizer: Any, max_length: int) 
             made.labels.append([IGNORED] * reply + shown[reply:])
             made.words.append(row.prompt_words + words)
             made.reply_words.append(words)
-    if not made.words:
+    if not made.words and part == "train":
         raise UsageError(
-            f"No reply of the set '{name}' begins within {max_length:,} tokens, so there is nothing to learn.",
+            f"No reply of the training part of the set '{name}' begins within {max_length:,} tokens, so there is nothing to learn.",
             where="max_length",
             hint=f"The shortest row needs {min(needed):,} tokens, the longest {max(needed):,}."
             if needed
@@ -137,7 +147,7 @@ def _rendered(rows: Iterable[Row], tokenizer: Any, made: EncodedSet) -> Iterator
         try:
             yield row, render(row, tokenizer)
         except UsageError:
-            if not place and not made.words:  # the first row: the template is at fault, not the row
+            if made.part == "train" and not (place or made.words or made.left_out):  # the first: the template is at fault
                 raise
             made.left_out["the chat template loses its reply"] += 1
 

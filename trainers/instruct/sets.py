@@ -175,6 +175,22 @@ def look_up_set(name: str, spec: SetSpec, corpus_folder: Path | None, out: Path,
     return None if manifest is None else InstructionSet(folder, manifest)
 
 
+def same_rows(name: str, spec: SetSpec, corpus_folder: Path | None, out: Path, clean: Clean, digest: str) -> bool | None:
+    """Whether a set of this digest, built before, is what the recipe describes now; None if nothing tells.
+
+    Nothing is built: where the recipe's set has not been, its file is compared with the one that the other was read from.
+    """
+    if (made := look_up_set(name, spec, corpus_folder, out, clean)) is not None:
+        return made.digest == digest
+    found = [_manifest(path.parent) for path in (out / "_data").glob(f"set-*/{MANIFEST_FILE}")]
+    then = [manifest.source_sha256 for manifest in found if manifest is not None and manifest.digest == digest]
+    try:
+        changed = bool(then) and file_digest(_source(name, spec, corpus_folder)) not in then
+    except (MissingError, UsageError):
+        return None
+    return False if changed else None
+
+
 def _folder(name: str, spec: SetSpec, path: Path, out: Path, clean: Clean) -> tuple[Path, str, dict[str, Any]]:
     """Where a set lies, the digest of its source, and its settings."""
     digest, settings = file_digest(path), spec.model_dump(mode="json", exclude={"file"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -161,8 +162,8 @@ class Curriculum(_Section):
             sets = getattr(self, name)
             if sets and (len(sets) < 2 or len(set(sets)) < len(sets)):
                 raise ValueError(f"{name} needs at least two sets, each once")
-        if any(weight <= 0 for weight in self.mixture.values()) or len(self.mixture) == 1:
-            raise ValueError("mixture needs at least two sets with weights above 0")
+        if not all(0 < weight < math.inf for weight in self.mixture.values()) or len(self.mixture) == 1:
+            raise ValueError("mixture needs at least two sets with finite weights above 0")
         if self.epochs_count == "total" and self.epochs < len(self.sequential):
             raise ValueError(f"{self.epochs} epochs in total cannot be divided among {len(self.sequential)} stages")
         return self

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from babyeval.progress import Reporter
 
 from ..checks import row_length
+from ..corpus.types import Part
 from ..pretrain import STATES, Outcome, ended, guarded, prepare_model
 from ..recipe import TuningRecipe
 from ..saving import choose_state, read_facts, steps_done
@@ -64,7 +65,7 @@ class Material:
 
     Attributes:
         train: Training part of each set, in the order that numbers the rows.
-        valid: Validation part of each set.
+        valid: Validation part of each set; it may be empty.
         runs: The curriculum laid out.
     """
 
@@ -95,12 +96,13 @@ def encode_sets(job: TuningJob, tokenizer: Any) -> Material:
         UsageError: A chat template loses replies, all are cut away, or a stage fills no batch.
     """
     length = row_length(job.recipe, job.parent.window)
-    parts = {
-        part: {name: encode_set(name, made.rows(part), tokenizer, length) for name, made in job.sets.items()}
-        for part in ("train", "valid")
-    }
-    runs = lay_out(job.recipe, {name: len(encoded) for name, encoded in parts["train"].items()})
-    return Material(parts["train"], parts["valid"], runs)
+
+    def encoded(part: Part) -> dict[str, EncodedSet]:
+        return {name: encode_set(name, made.rows(part), tokenizer, length, part) for name, made in job.sets.items()}
+
+    train, valid = encoded("train"), encoded("valid")
+    runs = lay_out(job.recipe, {name: len(rows) for name, rows in train.items()})
+    return Material(train, valid, runs)
 
 
 def lay_out(recipe: TuningRecipe, sizes: dict[str, int]) -> list[Run]:
@@ -222,6 +224,8 @@ def _milestones(job: TuningJob, material: Material, schedule: Schedule, exposure
 
     sets, limit = {}, job.recipe.logging.valid_words
     for name, part in material.valid.items():
+        if not len(part):  # said at the start
+            continue
         taken = slice(first_items(part.words, limit))
         pairs = zip(part.input_ids[taken], part.labels[taken], strict=True)
         items = [{"input_ids": ids, "labels": labels} for ids, labels in pairs]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from babyeval.errors import UsageError
 
+from ..corpus.types import Part
 from ..folders import content_key
 from ..instruct.encode import encode, render, words_left
 from ..instruct.rows import Row
@@ -68,25 +69,33 @@ class Pairs:
         return f"{len(self.pairs):,} pairs, {self.cut:,} of them with a reply cut to fit{lost}"
 
 
-def encode_pairs(tokenizer: PreTrainedTokenizerBase, rows: Iterable[Row], length: int) -> Pairs:
+def encode_pairs(tokenizer: PreTrainedTokenizerBase, rows: Iterable[Row], length: int, part: Part = "train") -> Pairs:
     """Tokenises preference rows and cuts each side to a length, at the end.
 
     Left out and counted are rows of which nothing of a reply would be left, and rows whose sides do not differ:
-    in their tokens, or in what is left of them. Such a pair says nothing.
+    in their tokens, or in what is left of them. Such a pair says nothing. Of the validation part nothing may be left.
 
     Args:
         tokenizer: The parent's.
         rows: Rows with a rejected reply.
         length: The most tokens of a prompt with one reply.
+        part: Which part of a set the rows are.
 
     Raises:
-        UsageError: No pair is left, the text says which length would be needed; or the chat template loses replies.
+        UsageError: Of the training part no pair is left, the text says which length would be needed; or the chat
+            template loses a reply of the first row.
     """
     found: list[Pair] = []
     lost: Counter[str] = Counter()
     cut, needed = 0, list[int]()
     for row in rows:
-        prompt, chosen, rejected = _sides(tokenizer, row)
+        try:
+            prompt, chosen, rejected = _sides(tokenizer, row)
+        except UsageError:
+            if part == "train" and not (found or lost):  # the first: the template is at fault
+                raise
+            lost["the chat template loses a reply"] += 1
+            continue
         if chosen == rejected:
             lost["equal sides"] += 1
             continue
@@ -100,9 +109,9 @@ def encode_pairs(tokenizer: PreTrainedTokenizerBase, rows: Iterable[Row], length
         replies = zip((row.reply, row.rejected or ""), (chosen, rejected), left, strict=True)
         words = row.prompt_words + sum(words_left(tokenizer, *reply) for reply in replies)
         found.append(Pair(prompt, *left, words))
-    if not found:
+    if not found and part == "train":
         raise UsageError(
-            f"No pair can be used with sequences of {length} tokens ({_counted(lost)}).",
+            f"No training pair can be used with sequences of {length} tokens ({_counted(lost)}).",
             where="prefer.max_length",
             hint=f"At least {min(needed)} tokens are needed for the first of them." if needed else "Are both sides the same?",
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from babyeval.progress import Reporter
 
 from ..folders import MANIFEST_FILE, built, content_key, data_folder
-from ..validate import ALL, DomainLoss
+from ..validate import ALL, DomainLoss, summed
 from .pairs import Pair, Pairs
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def measure(trainer: PreferenceTrainer, sets: Mapping[str, PairSet]) -> dict[str
     trainer.model.eval()
     try:
         with torch.no_grad():
-            sums = {name: _summed(trainer, part.items) for name, part in sets.items()}
+            sums = {name: _sums(trainer, part.items) for name, part in sets.items()}
     finally:
         trainer.model.train()
     sizes = {name: (part.words, part.tokens) for name, part in sets.items()}
@@ -146,29 +146,19 @@ def measure(trainer: PreferenceTrainer, sets: Mapping[str, PairSet]) -> dict[str
     return found
 
 
-def _summed(trainer: PreferenceTrainer, items: list[dict[str, Any]]) -> torch.Tensor:
-    """Sums of loss, margin and right ones, and the number of pairs, over all processes.
-
-    All processes compute equally often, as sharded weights need it: one that has nothing left repeats the last batch
-    and does not count it.
-    """
+def _sums(trainer: PreferenceTrainer, items: list[dict[str, Any]]) -> torch.Tensor:
+    """Sums of loss, margin and right ones, and the number of pairs, over all processes."""
     import torch
 
-    size, devices = trainer.args.per_device_train_batch_size, trainer.args.world_size
-    batches = [items[start : start + size] for start in range(0, len(items), size)]
-    sums = torch.zeros(4, dtype=torch.float64, device=trainer.args.device)
-    for first in range(0, len(batches), devices):
-        own = first + trainer.args.process_index
-        batch = trainer._prepare_inputs(trainer.data_collator(batches[min(own, len(batches) - 1)]))
+    def measured(batch: Batch) -> list[torch.Tensor]:
         chosen, rejected = trainer.log_probabilities(batch)
         ratios = (chosen - batch["ref_chosen_logps"]) - (rejected - batch["ref_rejected_logps"])
-        if own < len(batches):
-            margin = (trainer.beta * ratios).double()
-            right = (margin > 0).double() + 0.5 * (margin == 0).double()
-            parts = (pair_loss(trainer.loss_types[0], margin), margin, right, torch.ones_like(margin))
-            sums += torch.stack([part.sum() for part in parts])
-    gathered: torch.Tensor = trainer.accelerator.reduce(sums, reduction="sum")
-    return gathered.cpu()
+        margin = (trainer.beta * ratios).double()
+        right = (margin > 0).double() + 0.5 * (margin == 0).double()
+        parts = (pair_loss(trainer.loss_types[0], margin), margin, right, torch.ones_like(margin))
+        return [part.sum() for part in parts]
+
+    return summed(trainer, items, 4, measured)
 
 
 def pair_loss(kind: str, margin: torch.Tensor) -> torch.Tensor:

@@ -82,7 +82,7 @@ class Material:
 
     Attributes:
         train: The training parts of all sets, one behind the other.
-        valid: The validation part of each set.
+        valid: The validation part of each set; it may be empty.
         order: The pair of each sample; as many as updates times the batch.
         left_over: Pairs of the last epoch that fill no batch.
     """
@@ -138,7 +138,7 @@ def encode_sets(job: PreferenceJob, tokenizer: Any) -> Material:
     tuning = job.recipe.preference
     length = row_length(job.recipe, job.parent.window)
     train = encode_pairs(tokenizer, (row for made in job.sets.values() for row in made.rows("train")), length)
-    valid = {name: encode_pairs(tokenizer, made.rows("valid"), length) for name, made in job.sets.items()}
+    valid = {name: encode_pairs(tokenizer, made.rows("valid"), length, "valid") for name, made in job.sets.items()}
     samples = count_updates(tuning, len(train.pairs)) * tuning.batch_size
     left = 0 if tuning.max_steps else tuning.epochs * len(train.pairs) - samples
     return Material(train, valid, training_order(len(train.pairs), samples, job.recipe.seed), left)
@@ -228,9 +228,8 @@ def _trainer(
         model, tokenizer, material.train, material.order, references, settings=settings, schedule=milestones.schedule,
         states=job.states, callbacks=milestones.callbacks(advance, job.state, main=settings.process_index == 0, more=_MEASURED),
     )  # fmt: skip
-    sets = {
-        name: trainer.validation_set(_limited(pairs, job.recipe.logging.valid_words)) for name, pairs in material.valid.items()
-    }
+    limit = job.recipe.logging.valid_words
+    sets = {name: trainer.validation_set(_limited(pairs, limit)) for name, pairs in material.valid.items() if pairs.pairs}
     milestones.sets = sets
     milestones.measure = partial(measure, sets=sets)
     milestones.attach(trainer, job.state)
@@ -247,7 +246,10 @@ def _limited(pairs: Pairs, words: int | None) -> Pairs:
 def _what_comes(job: PreferenceJob, material: Material, updates: int) -> list[str]:
     return [
         f"Training: {material.train.in_words()}.",
-        *(f"Validation, {name}: {valid.in_words()}." for name, valid in material.valid.items()),
+        *(
+            f"Validation, {name}: {valid.in_words()}." + ("" if valid.pairs else " There is no validation of this set.")
+            for name, valid in material.valid.items()
+        ),
         in_words(updates, job.shape.size, len(material.train.pairs), material.left_over, "pair"),
         *warm_up_remarks(job.recipe.training.warmup_steps, updates),
     ]

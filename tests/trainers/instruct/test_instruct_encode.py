@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from babyeval.trainers.instruct import encode as encode_module
 from babyeval.trainers.instruct.encode import IGNORED, encode_set, reply_ends
 from babyeval.trainers.instruct.rows import Message, Row
 from babyeval.trainers.prefer.pairs import encode_pairs
@@ -26,6 +27,8 @@ COLON = "{% for message in messages %}{{ message.role | capitalize }}: {{ messag
 BARS = "{% for message in messages %}<|{{ message.role }}|>\n{{ message.content | trim }}\n{% endfor %}"
 # This one's prompt goes on with something that a reply does not begin with.
 THINKING = BARS + "{% if add_generation_prompt %}<|assistant|>\n<think>\n{% endif %}"
+# This one loses a word.
+HUNGRY = "{% for message in messages %}{{ message.role }}: {{ message.content | replace('hungry', '') }}\n{% endfor %}"
 ROW = Row("Who sees the frog?", "The old cat sees it.", "mine", "en")
 LONG = Row("And why?", "It is hungry, they say.", "mine", "en", history=(Message("user", "Is it?"), Message("assistant", "Yes.")))
 
@@ -162,7 +165,26 @@ def test_a_template_that_loses_the_reply_is_refused_on_the_first_row(tokenizer: 
 
 
 def test_a_later_row_that_the_template_loses_is_left_out(tokenizer: Any) -> None:
-    template = "{% for message in messages %}{{ message.role }}: {{ message.content | replace('hungry', '') }}\n{% endfor %}"
-    made = encode_set("mine", [ROW, LONG], with_template(tokenizer, template), 400)
+    made = encode_set("mine", [ROW, LONG], with_template(tokenizer, HUNGRY), 400)
     assert len(made) == 1
     assert dict(made.left_out) == {"the chat template loses its reply": 1}
+
+
+def test_only_the_first_row_of_all_tells_that_the_template_is_at_fault(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encode_module, "_AT_ONCE", 1)  # rows are encoded in groups, and each has a first one
+    wordy = Row("word " * 60, "Yes.", "mine", "en")
+    made = encode_set("mine", [wordy, LONG, ROW], with_template(tokenizer, HUNGRY), 60)
+    assert (len(made), made.left_out.total()) == (1, 2)
+
+
+def test_of_the_validation_part_nothing_may_be_left(tokenizer: Any) -> None:
+    wordy = Row("word " * 60, "Yes.", "mine", "en")
+    with_template(tokenizer, HUNGRY)
+    made = encode_set("mine", [LONG, wordy], tokenizer, 60, "valid")
+    assert (len(made), made.left_out.total()) == (0, 2)
+    assert made.remarks()[-1] == "Set mine, validation: no row is left, so there is no validation of this set."
+    assert len(encode_set("mine", [LONG, ROW], tokenizer, 60, "valid")) == 1
+    with pytest.raises(UsageError, match="training part of the set 'mine'"):
+        encode_set("mine", [wordy], tokenizer, 60)
+    with pytest.raises(UsageError, match="loses the reply"):
+        encode_set("mine", [LONG, ROW], tokenizer, 60)

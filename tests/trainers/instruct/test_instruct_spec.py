@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -66,6 +67,8 @@ def test_a_shipped_recipe_can_take_the_substitute() -> None:
         ({"sequential": ["a", "a"]}, "each once"),
         ({"mixture": {"a": 1.0}}, "at least two"),
         ({"mixture": {"a": 1.0, "b": 0.0}}, "above 0"),
+        ({"mixture": {"a": 1.0, "b": math.nan}}, "finite"),
+        ({"mixture": {"a": math.inf, "b": 1.0}}, "finite"),
         ({"sequential": ["a", "b"], "epochs": 1, "epochs_count": "total"}, "cannot be divided"),
     ],
 )

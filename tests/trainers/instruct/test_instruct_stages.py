@@ -15,8 +15,8 @@ from babyeval.trainers.instruct.trainer import InstructionTrainer
 from babyeval.trainers.recipe import load_recipe
 from babyeval.trainers.stages import run_stage
 from safetensors.torch import load_file
-from test_instruct_tuning import Interrupted, log, prepared, recipe, same_weights, tuned
-from training import Listener
+from test_instruct_tuning import Interrupted, prepared, recipe, tuned
+from training import Listener, log, same_weights
 
 from babyeval.errors import UsageError
 from babyeval.progress import Quiet
@@ -168,6 +168,16 @@ def test_a_parent_of_unknown_exposure_has_not_seen_nothing(place: Path, tmp_path
     assert result.checkpoints == ("final",)
     assert listener.heard("Nothing says how many words")
     assert listener.heard("no checkpoints by words: chck_20")
+
+
+def test_a_recipe_that_is_found_wrong_late_may_be_mended(place: Path) -> None:
+    settings = ("condition=mended", "instruct.max_steps=1", 'instruct.curriculum={single = "wiki"}')
+    with pytest.raises(UsageError, match="nowhere_known"):
+        tuned(place, *settings, 'logging.report_to=["nowhere_known"]')
+    assert (place / "runs" / "mended" / "seed_7" / "recipe.json").is_file()
+    assert tuned(place, *settings).checkpoints == ("final",)
+    with pytest.raises(UsageError, match=r"instruct.learning_rate: 0.005 there, 0.1 here"):
+        tuned(place, *settings, "instruct.learning_rate=0.1")
 
 
 def test_a_divided_batch_leaves_the_same_weights(place: Path) -> None:

@@ -8,18 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from babyeval.trainers.instruct import trainer as trainer_module
 from babyeval.trainers.instruct.encode import IGNORED
+from babyeval.trainers.instruct.sets import InstructionSet
 from babyeval.trainers.instruct.trainer import InstructionTrainer
 from babyeval.trainers.recipe import TuningRecipe, load_recipe
 from babyeval.trainers.stages import run_stage
-from safetensors.torch import load_file
-from training import Listener, write_corpus
+from training import Listener, log, same_weights, without_speed, write_corpus
 
 from babyeval.errors import UsageError
 from babyeval.models.checkpoint import open_checkpoint
@@ -105,19 +105,6 @@ def tuned(place: Path, *settings: str, resume: bool = False, reporter: Any = Non
 def unbroken(place: Path) -> Any:
     listener = Listener()
     return tuned(place, reporter=listener), listener
-
-
-def log(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-def without_speed(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in line.items() if not key.endswith("_per_second")} for line in lines]
-
-
-def same_weights(one: Path, other: Path) -> bool:
-    a, b = (load_file(folder / "model.safetensors") for folder in (one, other))
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_pre_training_by_a_tunings_recipe_says_that_it_tunes_nothing(place: Path) -> None:
@@ -212,8 +199,10 @@ def test_an_interrupted_tuning_goes_on_to_the_same_weights(
         patch.setattr(InstructionTrainer, "training_step", training_step)
         with pytest.raises(Interrupted):
             tuned(place, out=tmp_path)
-    with pytest.raises(UsageError, match="--resume"):
-        tuned(place, out=tmp_path)
+    if updates >= 3:  # with a state
+        for settings, words in (((), "--resume"), (("instruct.learning_rate=0.1",), r"0.005 there, 0.1 here")):
+            with pytest.raises(UsageError, match=words):
+                tuned(place, *settings, out=tmp_path)
     result, other = tuned(place, out=tmp_path, resume=True), unbroken[0]
     for name in ("stage_1", "final"):
         assert same_weights(result.folder / name, other.folder / name)
@@ -257,6 +246,21 @@ def test_bad_input_is_refused(place: Path, settings: tuple[str, ...], words: str
     with pytest.raises(UsageError, match=words):
         tuned(place, "condition=refused", *settings)
     assert not (place / "runs" / "refused").exists()
+
+
+def test_a_set_whose_validation_rows_are_too_long_is_trained_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = InstructionSet.rows
+
+    def rows(self: InstructionSet, part: Any) -> Any:
+        long = part == "valid" and self.manifest.name == "wiki"
+        return (replace(row, prompt="word " * 60) if long else row for row in plain(self, part))
+
+    monkeypatch.setattr(InstructionSet, "rows", rows)
+    listener = Listener()
+    result = tuned(place, "condition=long_validation", "instruct.max_steps=1", reporter=listener)
+    assert listener.heard("Set wiki, validation: no row is left, so there is no validation of this set.")
+    assert result.validation.keys() == {"switchboard"}
+    assert result.checkpoints == ("stage_1", "final")
 
 
 def test_a_parent_with_another_tokenizer_is_refused(place: Path, tmp_path: Path) -> None:

@@ -91,3 +91,27 @@ def test_each_epoch_takes_each_pair_once_in_another_order():
     assert len({tuple(epoch) for epoch in epochs}) == 3
     assert training_order(7, 10, seed=5).tolist() == order[:10]  # a longer training begins the same
     assert training_order(7, 7, seed=6).tolist() != order[:7]
+
+
+@pytest.mark.parametrize("lost", [row("Why?", "Bad.", "Yes."), row("Why?", "Yes.", "Bad."), row("A bad one?", "Yes.", "No.")])
+def test_a_pair_that_the_template_cannot_render_is_left_out(lost: Row):
+    tokenizer = make_tokenizer("bos")
+    tokenizer.chat_template = (
+        "{% for message in messages %}{% if 'bad' in message.content | lower %}{{ raise_exception('bad') }}{% endif %}"
+        "{{ message.role }}: {{ message.content }}\n{% endfor %}"
+    )
+    good = row("Is it cold?", "Yes, very.", "No.")
+    found = encode_pairs(tokenizer, [good, lost, good], 200)
+    assert (len(found.pairs), found.lost) == (2, {"the chat template loses a reply": 1})
+    assert encode_pairs(tokenizer, [row("Why?", "So.", "So."), lost, good], 200).lost.keys() >= found.lost.keys()
+    assert encode_pairs(tokenizer, [lost, good], 200, "valid").lost == found.lost
+    with pytest.raises(UsageError, match="cannot render"):  # the first of all: the template is at fault
+        encode_pairs(tokenizer, [lost, good], 200)
+
+
+def test_of_the_validation_part_nothing_may_be_left():
+    tokenizer, rows = make_tokenizer("eos"), [row("Is it cold today?", "Yes.", "No.")]
+    found = encode_pairs(tokenizer, rows, 4, "valid")
+    assert (found.pairs, found.lost) == ((), {"replies cut away": 1})
+    with pytest.raises(UsageError, match="No training pair"):
+        encode_pairs(tokenizer, rows, 4)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from babyeval.trainers.instruct.sets import InstructionSet
 from babyeval.trainers.recipe import load_recipe
 from babyeval.trainers.stages import run_stage
 from safetensors.numpy import load_file
@@ -144,6 +146,16 @@ def test_finished_says_so(place, done):
     assert again.validation == done[0].validation
 
 
+def test_a_recipe_that_is_found_wrong_late_may_be_mended(place):
+    settings = ("condition=mended", "prefer.max_steps=1")
+    with pytest.raises(UsageError, match="nowhere_known"):
+        tuned(place, "runs", *settings, 'logging.report_to=["nowhere_known"]')
+    assert (place / "runs" / "mended" / "seed_7" / "recipe.json").is_file()
+    assert tuned(place, "runs", *settings)[0].checkpoints == ("final",)
+    with pytest.raises(UsageError, match=r"prefer.beta: 0.5 there, 0.1 here"):
+        tuned(place, "runs", *settings, "prefer.beta=0.1")
+
+
 @pytest.mark.parametrize("stop", [3, 4, 7])
 def test_a_stopped_tuning_goes_on_to_the_same_weights(place, done, monkeypatch, stop):
     from babyeval.trainers.prefer.engine import PreferenceTrainer
@@ -160,8 +172,10 @@ def test_a_stopped_tuning_goes_on_to_the_same_weights(place, done, monkeypatch, 
         patched.setattr(PreferenceTrainer, "training_step", stopping)
         with pytest.raises(KeyboardInterrupt):
             tuned(place, out)
-    with pytest.raises(UsageError, match="unfinished"):
-        tuned(place, out)
+    if stop >= 4:  # with a state
+        for settings, words in (((), "unfinished"), (("prefer.beta=0.1",), r"prefer.beta: 0.5 there, 0.1 here")):
+            with pytest.raises(UsageError, match=words):
+                tuned(place, out, *settings)
     result, _ = tuned(place, out, resume=True)
     expected = load_file(done[0].folder / "final" / "model.safetensors")
     for name, weight in load_file(result.folder / "final" / "model.safetensors").items():
@@ -186,6 +200,19 @@ def test_rows_without_two_different_sides(place):
     assert listener.heard("equal sides 1")
     assert listener.heard("one side missing 1")
     assert result.steps == 1
+
+
+def test_a_set_whose_validation_rows_are_too_long_is_trained_on(place, monkeypatch):
+    plain = InstructionSet.rows
+
+    def rows(self, part):
+        return (replace(row, prompt="word " * 60) if part == "valid" else row for row in plain(self, part))
+
+    monkeypatch.setattr(InstructionSet, "rows", rows)
+    result, listener = tuned(place, "runs", "condition=long_validation", "prefer.max_steps=1")
+    assert listener.heard("(replies cut away). There is no validation of this set.")
+    assert (result.steps, result.validation) == (1, {})
+    assert result.checkpoints == ("final",)
 
 
 def test_a_divided_batch_leaves_the_same_weights(place):
