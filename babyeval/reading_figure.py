@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babyeval.curve_figure import figure_format, save_figure
+from babyeval.curve_figure import drawing, figure_format, save_figure
 from babyeval.errors import UsageError
 from babyeval.reading import SELF_PACED
 from babyeval.records import TaskResult
@@ -166,11 +166,8 @@ def write_reading_figure(store: ResultStore, result: TaskResult, path: Path) -> 
 
     items = pd.read_parquet(store.folder_of(result) / result.items.path)
     what = drawn(with_word_end(items) if result.backend.endswith(_CORRECTED) else items, result.protocol)
-    import matplotlib as mpl
-    import seaborn as sns
-
     sizes = {"axes.titlesize": 10, "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8, "figure.titlesize": 10}
-    with mpl.rc_context({**sns.axes_style("ticks"), **sizes, "svg.hashsalt": "babyeval", "svg.fonttype": "none"}):
+    with drawing("ticks", sizes):
         save_figure(_figure(what, result), path, kind)
 
 
@@ -226,7 +223,7 @@ def _effect(panel: Any, points: pd.DataFrame, line: Any, blue: Any, orange: Any)
     joint = " (of two words)" if line.joint else ""
     _say(
         panel,
-        f"{line.coefficient:.2f} ms/nat [{line.low:.2f}, {line.high:.2f}]\npartial $R^2$ {100 * line.partial_r2:.2f}%{joint}",
+        f"{line.coefficient:.2f} ms/nat [{line.low:.2f}, {line.high:.2f}]\npartial R² {100 * line.partial_r2:.2f}%{joint}",
     )
 
 
@@ -241,7 +238,7 @@ def _predictions(panel: Any, points: pd.DataFrame, line: Any, blue: Any) -> None
     panel.plot(ends, ends, color="black", linewidth=1, linestyle="--")
     _limit(panel, points["observed"])
     panel.set(xlabel="predicted reading time (ms)", ylabel="")
-    _say(panel, f"$R^2$ {line.r2:.3f}\nwithout {'surprisals' if line.joint else 'surprisal'} {line.r2_base:.3f}")
+    _say(panel, f"R² {line.r2:.3f}\nwithout {'surprisals' if line.joint else 'surprisal'} {line.r2_base:.3f}")
 
 
 def _limit(panel: Any, values: pd.Series[float]) -> None:

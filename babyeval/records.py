@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, computed_field
@@ -356,6 +357,13 @@ class NewerSchema(ValueError):
     """The record was written by a later version of babyeval."""
 
 
+def _finite(text: str) -> float:
+    """A number in a record; those that are undefined are written as null."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number that a record may hold")
+    return value
+
+
 def load_result(text: str) -> TaskResult:
     """Reads a record; what is derived from other fields is derived anew.
 
@@ -365,7 +373,10 @@ def load_result(text: str) -> TaskResult:
     """
     import json
 
-    content: Any = json.loads(text)
+    try:
+        content: Any = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("it is no record: lists in lists, too deep to read") from error
     if not isinstance(content, dict) or not isinstance(content.get("schema_version", 0), int):
         raise ValueError("it is no record")  # noqa: TRY004 - a file's content, no caller's type
     if content.get("schema_version", 0) > SCHEMA_VERSION:

@@ -7,7 +7,8 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 
 from babyeval.card import explain_validation
 from babyeval.errors import MissingError, UsageError, disk_error
-from babyeval.models.naming import folder_name
+from babyeval.models.naming import counted, folder_name
 from babyeval.records import ItemsRef, ModelInfo, NewerSchema, TaskResult, load_result
 
 if TYPE_CHECKING:
@@ -23,11 +24,17 @@ if TYPE_CHECKING:
 
 RESULT_FILE = "result.json"
 ITEMS_FILE = "items.parquet"
+_NAMED = 5  # of many damaged records so many are named
 _SEED = re.compile(r"seed_(\d+)")
+_Checkpoint = tuple[str, str]  # name and revision
 
 
 class DamagedRecord(UsageError):
-    """A record that cannot be read; its task can be run again."""
+    """A record that cannot be used; its task can be run again, unless it is a `LaterRecord`."""
+
+
+class LaterRecord(DamagedRecord):
+    """A record of a later version, which must not be overwritten."""
 
 
 class ResultStore:
@@ -75,11 +82,8 @@ class ResultStore:
         """
         own = self.root / folder_name(model.name) / folder_name(model.revision)
         for path in sorted(own.glob(f"**/{RESULT_FILE}")):
-            try:
-                other = self.read(path).model
-            except DamagedRecord:
-                continue  # a damaged record claims nothing; its task is run again
-            if other.digest != model.digest:
+            result = self._usable(path, anywhere=True)  # a misplaced one is another's, and would be overwritten
+            if result is not None and (other := result.model).digest != model.digest:
                 raise UsageError(
                     f"The name '{model.name}' is taken by another model in this results folder.",
                     where=f"{path}: digest {other.digest[:12]} from {other.source}, here {model.digest[:12]} from {model.source}",
@@ -121,29 +125,22 @@ class ResultStore:
     def find(self, model: ModelInfo, task: str, split: str, backend: str, protocol: str) -> TaskResult | None:
         """The record of this model under these settings, if there is one that can be read."""
         path = self.folder(model.name, model.revision, task, split, backend, protocol) / RESULT_FILE
-        if not path.is_file():
-            return None
-        with contextlib.suppress(DamagedRecord):
-            return self.read(path)
-        return None
+        return self._usable(path) if path.is_file() else None
 
     def seeds(self, model: ModelInfo, task: str, split: str, backend: str, protocol: str) -> dict[int, TaskResult]:
         """The records of single seeds that can be read, of a fine-tuned task."""
         folder = self.folder(model.name, model.revision, task, split, backend, protocol)
         found: dict[int, TaskResult] = {}
         for path in folder.glob(f"seed_*/{RESULT_FILE}"):
-            with contextlib.suppress(DamagedRecord):
-                result = self.read(path)
-                if result.fit is not None and result.fit.seed is not None:
-                    found[result.fit.seed] = result
+            result = self._usable(path)
+            if result is not None and result.fit is not None and result.fit.seed is not None:
+                found[result.fit.seed] = result
         return dict(sorted(found.items()))
 
     def over_checkpoints(self, model: str, task: str, split: str, backend: str, protocol: str) -> list[TaskResult]:
         """The records over several checkpoints under this name: those over the most first, of these the newest."""
-        found = []
-        for path in sorted((self.root / folder_name(model)).glob(f"*/{task}/{split}-{backend}/{protocol}/{RESULT_FILE}")):
-            with contextlib.suppress(DamagedRecord):
-                found.append(self.read(path))
+        paths = sorted((self.root / folder_name(model)).glob(f"*/{task}/{split}-{backend}/{protocol}/{RESULT_FILE}"))
+        found = [result for path in paths if (result := self._usable(path)) is not None]
 
         def rank(result: TaskResult) -> tuple[int, str]:
             return len(result.checkpoints), result.provenance.finished if result.provenance else ""
@@ -154,13 +151,50 @@ class ResultStore:
         """Reads one record.
 
         Raises:
-            DamagedRecord: The file is damaged.
-            UsageError: It was written by a later version, which must not be overwritten.
+            DamagedRecord: The file is damaged, or lies in the place of another record.
+            LaterRecord: It was written by a later version, which must not be overwritten.
         """
+        result = self._load(path)
+        if not self._lies_in(path.parent, result):
+            own = f"'{result.model.name}' at '{result.model.revision}'"
+            deep = len(path.parts) - len(self.root.parts) > (7 if _SEED.fullmatch(path.parent.name) else 6)
+            raise DamagedRecord(
+                f"A record lies under a name that is not its own: it is of {own} "
+                f"({result.task.name}, {result.split}-{result.backend}, {result.protocol}).",
+                where=str(path),
+                hint="Name the results folder itself, which lies within this one."
+                if deep
+                else "Keep results of others in a results folder of their own, or name the models differently (--model NAME=PATH).",
+            )
+        return result
+
+    def _lies_in(self, folder: Path, result: TaskResult) -> bool:
+        """Whether this is the record's folder; on some disks it may be spelled in other letters."""
+        try:
+            own = self.folder_of(result)
+            return own == folder or own.samefile(folder)
+        except (OSError, ValueError, UsageError):  # there is none, or there can be none of this name
+            return False
+
+    def _usable(self, path: Path, *, anywhere: bool = False) -> TaskResult | None:
+        """A record, or None for a damaged one, which claims nothing: its task is run again.
+
+        Raises:
+            LaterRecord: It was written by a later version.
+        """
+        try:
+            return self._load(path) if anywhere else self.read(path)
+        except LaterRecord:
+            raise
+        except DamagedRecord:
+            return None
+
+    def _load(self, path: Path) -> TaskResult:
+        """What a record says, wherever it lies."""
         try:
             return load_result(path.read_text(encoding="utf-8"))
         except NewerSchema as error:
-            raise UsageError(
+            raise LaterRecord(
                 f"A record cannot be read: {error}.", where=str(path), hint="Update babyeval, or choose another folder by --out."
             ) from error
         except (OSError, ValueError) as error:
@@ -172,12 +206,15 @@ class ResultStore:
                 hint="Delete it and run that task again: its rows are cached.",
             ) from error
 
-    def results(self, seeds: bool = False, damaged: list[DamagedRecord] | None = None) -> Iterator[TaskResult]:
+    def results(
+        self, seeds: bool = False, damaged: list[DamagedRecord] | None = None, models: Iterable[str] | None = None
+    ) -> Iterator[TaskResult]:
         """All records of the folder.
 
         Args:
             seeds: Also those of single fine-tuning seeds, which the record over all seeds sums up.
-            damaged: Takes up the errors of records that cannot be read, which then stop nothing.
+            damaged: Takes up the errors of records that cannot be used, which then stop nothing.
+            models: Folders of models, to read only these; by default all, and whatever lies deeper.
 
         Raises:
             MissingError: There is no such folder.
@@ -185,14 +222,59 @@ class ResultStore:
         """
         if not self.root.is_dir():
             raise MissingError(f"There is no results folder '{self.root}'.", hint="Name it, or make one by 'babyeval run'.")
-        for path in sorted(self.root.glob(f"**/{RESULT_FILE}")):
+        if models is None:
+            paths = sorted(self.root.glob(f"**/{RESULT_FILE}"))
+        else:
+            paths = sorted(path for model in models for path in (self.root / model).glob(f"*/*/*/*/{RESULT_FILE}"))
+        found: list[TaskResult] = []
+        errors: list[DamagedRecord] = []
+        for path in paths:
             if seeds or not _SEED.fullmatch(path.parent.name):  # no protocol has such a name
                 try:
-                    yield self.read(path)
+                    found.append(self.read(path))
                 except DamagedRecord as error:
-                    if damaged is None:
-                        raise
-                    damaged.append(error)
+                    errors.append(error)
+        mixed = self._mixed(found)
+        errors += mixed.values()
+        if damaged is not None:
+            damaged += errors
+        elif errors:
+            raise errors[0]
+        yield from (result for result in found if _checkpoint(result) not in mixed)
+
+    def _mixed(self, results: Sequence[TaskResult]) -> dict[_Checkpoint, DamagedRecord]:
+        """Names that stand for several models, as when two results folders were copied into one: nothing says which is meant."""
+        digests: dict[_Checkpoint, Counter[str]] = {}
+        for result in results:
+            if not result.checkpoints:  # one over several is of those that it lists
+                digests.setdefault(_checkpoint(result), Counter())[result.model.digest] += 1
+        return {
+            (name, revision): DamagedRecord(
+                f"The records of '{name}' at '{revision}' are of {len(counts)} models: "
+                + ", ".join(f"{counted(number, 'record')} of digest {digest[:12]}" for digest, number in counts.most_common())
+                + ".",
+                where=str(self.root / folder_name(name) / folder_name(revision)),
+                hint="Keep those of one model there ('model', 'digest' in each result.json), and the others in a results folder of their own.",
+            )
+            for (name, revision), counts in digests.items()
+            if len(counts) > 1
+        }
+
+
+def _checkpoint(result: TaskResult) -> _Checkpoint:
+    return result.model.name, result.model.revision
+
+
+def first_damaged(lines: Sequence[str]) -> list[str]:
+    """Of damaged records, one line each, the first few, and how many more there are: a folder may hold hundreds.
+
+    Example:
+        >>> first_damaged(["a", "b", "c", "d", "e", "f", "g"])[-2:]
+        ['e', "and 2 more damaged records ('babyeval results list' names all)"]
+    """
+    more = len(lines) - _NAMED
+    rest = [f"and {counted(more, 'more damaged record')} ('babyeval results list' names all)"] if more > 0 else []
+    return [*lines[:_NAMED], *rest]
 
 
 @contextlib.contextmanager

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from babyeval.errors import MissingError, UsageError
-from babyeval.records import ModelInfo, Score, TaskResult, load_result
+from babyeval.records import FitInfo, ModelInfo, Score, SeedFit, TaskResult, load_result
 from babyeval.registry import get_task
-from babyeval.store import ResultStore, atomic_path
+from babyeval.store import DamagedRecord, ResultStore, atomic_path
 
 TABLE = pd.DataFrame({"item_id": ["a", "b"], "value": [0.0, 1.0]})
 
@@ -114,7 +116,7 @@ def test_items_whole_sees_a_lost_or_changed_table(store):
 
 DAMAGE = {
     "empty": "", "cut": '{"schema_version": 1, "sta', "no object": "[]", "null": "null", "bytes": b"\xff\xfe",
-    "lacking": '{"schema_version": 1}', "no number": '{"schema_version": "one"}',
+    "lacking": '{"schema_version": 1}', "no number": '{"schema_version": "one"}', "deep": "[" * 100_000,
 }  # fmt: skip
 
 
@@ -179,6 +181,92 @@ def test_names_that_differ_lie_in_folders_that_differ(store):
     assert len(folders) == len(names)
     assert all(folder.is_relative_to(store.root) and len(folder.relative_to(store.root).parts) == 5 for folder in folders)
     assert all(".." not in folder.parts for folder in folders)
+
+
+@pytest.mark.parametrize("written", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_is_none_damages_a_record(store, written):
+    path = store.folder_of(store.write(make_result(), TABLE)) / "result.json"
+    text = path.read_text()
+    assert text.count('"value":50.0') + text.count('"value": 50.0') == 3
+    path.write_text(text.replace("50.0", written))
+    with pytest.raises(DamagedRecord, match=f"A record cannot be read: {written} is no number"):
+        list(store.results())
+
+
+def test_undefined_numbers_of_an_own_record_are_written_as_null_and_read_again(store):
+    fit = SeedFit(
+        seed=1, value=math.nan, constant=None, best_epoch=1, losses=(math.inf, 1.0), selection=(math.nan,), updates=1,
+        truncated=0, batch_size=1, accumulation=1, seconds=1.0,
+    )  # fmt: skip
+    hyper = {"rate": math.nan, "inner": [math.inf]}
+    info = FitInfo(fits=(fit,), hyper=hyper, hyper_digest="h", train_labels=(1,), reported_labels=(1,), mde=math.nan)
+    store.write(make_result(fit=info), TABLE)
+    (read,) = store.results()
+    (again,) = read.fit.fits
+    assert (again.value, again.losses, again.selection, read.fit.mde) == (None, (None, 1.0), (None,), None)
+    assert read.fit.hyper == {"rate": None, "inner": [None]}
+
+
+def test_a_record_counts_only_where_it_belongs(store):
+    """Results that were copied beside one's own under another folder name, and whose names in the records are one's own."""
+    own = store.write(make_result(digest="d1"), TABLE)
+    theirs = ResultStore(store.root.parent / "theirs")
+    theirs.write(make_result(digest="d2"), TABLE)
+    shutil.copytree(theirs.root / "model", store.root / "theirs")
+    damaged: list[DamagedRecord] = []
+    assert list(store.results(damaged=damaged)) == [own]
+    (error,) = damaged
+    assert "it is of 'model' at 'main' (blimp, mini-causal, robust)" in error.what
+    assert error.where == str(store.root / "theirs" / "main" / "blimp" / "mini-causal" / "robust" / "result.json")
+    assert "--model NAME=PATH" in error.hint
+    with pytest.raises(DamagedRecord, match="a name that is not its own"):
+        list(store.results())
+
+
+def test_another_model_does_not_overwrite_a_misplaced_record(store):
+    written = store.write(make_result(digest="d1"), TABLE)
+    (store.root / "model").rename(store.root / "renamed")
+    assert store.find(make_result("renamed").model, "blimp", "mini", "causal", "robust") is None
+    with pytest.raises(UsageError, match="'renamed' is taken by another model"):
+        store.require_same_model(make_result("renamed", digest="d2").model)
+    mine = store.write(make_result("renamed", digest="d1"), TABLE)  # the same model, run under its new name
+    assert [result.model.name for result in store.results()] == ["renamed"]
+    assert mine.headlines == written.headlines
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b", "..", "ä", "x=y", "50%", "chck_*"])
+@pytest.mark.parametrize("seed", [None, 3])
+def test_a_record_of_any_name_is_read_where_it_was_written(store, name, seed):
+    fit = FitInfo(seed=seed, fits=(), hyper={}, hyper_digest="h", train_labels=(1,), reported_labels=(1,))
+    written = store.write(make_result(name, fit=fit), TABLE)
+    assert list(store.results(seeds=True)) == [written]
+    moved = store.root.rename(store.root.with_name("moved [1]"))
+    assert list(ResultStore(moved).results(seeds=True)) == [written]
+
+
+def test_a_folder_around_the_results_folder_is_told_from_another_name(store):
+    store.write(make_result(), TABLE)
+    damaged: list[DamagedRecord] = []
+    assert list(ResultStore(store.root.parent).results(damaged=damaged)) == []
+    assert [error.hint for error in damaged] == ["Name the results folder itself, which lies within this one."]
+
+
+def test_records_of_two_models_under_one_name_are_left_out(store):
+    """As after copying one results folder into another; nothing says which model is meant."""
+    kept = store.write(make_result("other"), TABLE)
+    for digest, tasks in (("d1", ("blimp", "comps")), ("d2", ("ewok",))):
+        for task in tasks:
+            result = make_result(digest=digest).model_copy(update={"task": get_task(task).card})
+            path = store.folder_of(result) / "result.json"
+            path.parent.mkdir(parents=True)
+            path.write_text(result.model_dump_json())
+    damaged: list[DamagedRecord] = []
+    assert list(store.results(damaged=damaged)) == [kept]
+    (error,) = damaged
+    assert error.what == "The records of 'model' at 'main' are of 2 models: 2 records of digest d1, 1 record of digest d2."
+    assert error.where == str(store.root / "model" / "main")
+    with pytest.raises(DamagedRecord, match="are of 2 models"):
+        list(store.results())
 
 
 def test_record_round_trip_keeps_every_field(store):

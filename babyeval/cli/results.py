@@ -36,7 +36,7 @@ def list_(results: Results = None, json: Json = False) -> None:
     from babyeval.store import ResultStore
 
     store = ResultStore(settings(out=results).out)
-    there = selected(_readable(store))
+    there = selected(_readable(store, name_all=True))
     if json:
         render.print_json([_listed(store, result) for result in there])
         return
@@ -176,19 +176,22 @@ def figure(
     print(f"Wrote {out}.", file=sys.stderr)
 
 
-def name_damaged(damaged: Sequence[DamagedRecord]) -> None:
-    """Says on stderr which records are left out, since they cannot be read."""
+def name_damaged(damaged: Sequence[DamagedRecord], *, all_of_them: bool = False) -> None:
+    """Says on stderr which records are left out, since they cannot be read: the first few, or all of them."""
     import sys
 
-    for error in damaged:
-        print(f"Note: {error.what} {error.where}. {error.hint}", file=sys.stderr)
+    from babyeval.store import first_damaged
+
+    lines = [f"{error.what} {error.where}. {error.hint}" for error in damaged]
+    for line in lines if all_of_them else first_damaged(lines):
+        print(f"Note: {line.rstrip('.')}.", file=sys.stderr)
 
 
-def _readable(store: ResultStore) -> list[TaskResult]:
-    """All records that can be read; the others are named on stderr."""
+def _readable(store: ResultStore, *, name_all: bool = False) -> list[TaskResult]:
+    """All records that can be read; of the others the first few, or all, are named on stderr."""
     damaged: list[DamagedRecord] = []
     there = list(store.results(damaged=damaged))
-    name_damaged(damaged)
+    name_damaged(damaged, all_of_them=name_all)
     return there
 
 

@@ -100,7 +100,9 @@ def choices(choice: Choice, sides: Sequence[Side], conditions: Mapping[str, Sequ
     told = [split if len(splits) == 1 else f"{split} ({', '.join(names)})" for split, names in splits.items()]
     lines = [f"Protocol: {choice.protocol}. Split: {'; '.join(told)}."]
     if any(split.startswith("mini") for split in splits):
-        lines.append("Mini splits are made up for trying out: they show that everything runs, and measure nothing. Report none of it.")
+        lines.append(
+            "Mini splits are made up for trying out: they show that everything runs, and measure nothing. Report none of it."
+        )
     kinds = {label: ", ".join(names) for label, names in backends.items()}
     same = len(set(kinds.values())) == 1
     scored = next(iter(kinds.values())) if same else "; ".join(f"{label}: {kind}" for label, kind in kinds.items())

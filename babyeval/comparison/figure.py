@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from babyeval.comparison.zscores import ZScores
-from babyeval.curve_figure import figure_format, save_figure
+from babyeval.curve_figure import drawing, figure_format, save_figure
 from babyeval.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,12 +40,11 @@ def write_box_plots(z: ZScores, path: Path) -> None:
             "There is nothing to draw: no task has z-scores.", where=why or None,
             hint="Leave out --figure; more seeds or items make errors smaller.",
         )  # fmt: skip
-    import matplotlib as mpl
     import seaborn as sns
     from matplotlib.figure import Figure
 
     conditions = list(dict.fromkeys(frame["condition"]))
-    with mpl.rc_context({**sns.axes_style("whitegrid"), "svg.hashsalt": "babyeval", "svg.fonttype": "none"}):
+    with drawing("whitegrid"):
         width, two = max(6.0, 1.6 * len(conditions) + 1.5), len(conditions) == 2
         figure = Figure(figsize=(width, 4.8), layout="constrained")
         axes = figure.subplots()

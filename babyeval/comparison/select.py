@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -16,13 +15,12 @@ from babyeval.errors import BabyevalError, MissingError, UsageError
 from babyeval.models.naming import folder_name
 from babyeval.models.revisions import by_words
 from babyeval.records import TaskResult
-from babyeval.run.groups import revisions_of
-from babyeval.store import RESULT_FILE, DamagedRecord, ResultStore
+from babyeval.run.groups import FIRST, revisions_of
+from babyeval.store import DamagedRecord, ResultStore, first_damaged
 
 MOST = 6  # models or conditions that are compared without being named
 _SPLITS = ("full", "fast", "mini")  # the largest first
 CORRECTED = "-corrected"
-_FIRST = ("main", "final")  # the revision meant where none is named
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Side:
 
 
 class Stored(NamedTuple):
-    """The records of a folder that can be read, and those that cannot."""
+    """The records of a folder that can be read, and in words those that cannot."""
 
     results: list[TaskResult]
     damaged: list[str]
@@ -84,15 +82,12 @@ def read_records(store: ResultStore, names: Iterable[str] = ()) -> Stored:
     wanted = {folder_name(part) for name in names for part in (name, name.rpartition("@")[0]) if part}
     known = all(folder_name(name) in folders or folder_name(name.rpartition("@")[0] or name) in folders for name in names)
     searched = sorted(wanted & folders.keys()) if wanted and known else sorted(folders)
-    results, damaged = list[TaskResult](), list[str]()
-    for path in sorted(path for name in searched for path in _record_paths(store.root / name)):
-        try:
-            results.append(store.read(path))
-        except DamagedRecord as error:
-            damaged.append(f"{error.what.rstrip('.')} ({path}): delete it and run that task again, its rows are cached")
+    errors: list[DamagedRecord] = []
+    results = list(store.results(damaged=errors, models=searched))
+    damaged = [f"{error.what.rstrip('.')} ({error.where}): {_continued(error.hint)}" for error in errors]
     if not results and not damaged:
         raise MissingError(f"The results folder '{store.root}' holds no record.", hint="Fill it by 'babyeval run --out FOLDER'.")
-    return Stored(results, damaged)
+    return Stored(results, first_damaged(damaged))
 
 
 @contextmanager
@@ -140,9 +135,9 @@ def near_chance(results: Sequence[TaskResult], subset: str) -> str | None:
     return "near chance: each of these models' own intervals includes it" if scores else None
 
 
-def _record_paths(folder: Path) -> list[Path]:
-    """Records of tasks; those of single fine-tuning seeds lie one folder below."""
-    return list(folder.glob(f"*/*/*/*/{RESULT_FILE}"))
+def _continued(hint: str | None) -> str:
+    """What to do, within a sentence."""
+    return f"{hint[0].lower()}{hint[1:].rstrip('.')}" if hint else ""
 
 
 def sides_of(
@@ -204,14 +199,15 @@ def find_side(there: Mapping[str, Sequence[TaskResult]], text: str, revision: st
         key=lambda one: by_words(next((r.model.words_seen for r in mine if r.model.revision == one), None), one),
     )
     asked = asked or revision
-    default = next((one for one in _FIRST if one in revisions), revisions[0] if len(revisions) == 1 else None)
+    default = next((one for one in FIRST if one in revisions), revisions[0] if len(revisions) == 1 else None)
     chosen = asked or default
     if chosen is None:
         raise UsageError(
             f"'{name}' has {len(revisions)} revisions.", where=", ".join(revisions),
             hint=f"Choose one: '{name}@{revisions[-1]}', or --revision {revisions[-1]} for all.",
         )  # fmt: skip
-    if chosen not in revisions and not any(chosen in (r.model.revision, *revisions_of(r)) for r in mine):
+    swept = {one for r in mine for one in (r.model.revision, *revisions_of(r))} - {"final"}  # that only where it is there
+    if chosen not in (*revisions, *swept):
         raise UsageError(
             f"'{name}' has no revision '{chosen}'.", where=f"there is {', '.join(revisions)}", hint="Choose one of these."
         )

@@ -1,3 +1,3 @@
 """Fine-tuning of a checkpoint on classification tasks."""
 
-FIT_VERSION = 3  # rises whenever a fit may come out otherwise: earlier records and states are then not gone on with
+FIT_VERSION = 4  # rises whenever a fit may come out otherwise: earlier records and states are then not gone on with

@@ -59,6 +59,8 @@ def encode(tokenizer: Any, examples: Sequence[Example], hyper: Hyper) -> list[En
         DataError: An example has no token.
         UsageError: The tokens allowed are fewer than the special ones.
     """
+    if not examples:
+        return []  # of which the tokenizers make an error
     frames = {paired: _frame(tokenizer, paired, separate=not hyper.official) for paired in (False, True)}
     typed = "token_type_ids" in tokenizer.model_input_names
     first = _tokens(tokenizer, [example.text_a for example in examples])

@@ -122,9 +122,14 @@ class _Fit:
             self.train, hyper.batch_size, seed=self.seed, by_length=not hyper.official, drop_last=hyper.drop_last
         )
         if not len(self.batches) or not self.selecting or not self.reported:
+            needs = (
+                f"an update takes {hyper.batch_size}"
+                if hyper.official
+                else "a part of them chooses the epoch, and those about one text stay together"
+            )
             raise DataError(
                 f"There are too few examples: {len(examples_train)} to learn from, {len(examples_reported)} to report on.",
-                hint=f"An update takes {hyper.batch_size} under this protocol; use a larger --limit, or none.",
+                hint=f"Under this protocol {needs}; use a larger --limit, or none.",
             )
         self.key = self._key()
 

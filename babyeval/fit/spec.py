@@ -58,7 +58,8 @@ class FitSpec(BaseModel):
         label: The field that holds the right label: its index, or its name.
         labels: Names of the labels, in the order of their indices.
         metrics: What is reported, the headline's metric among them.
-        cluster: The field whose equal values make examples depend on each other; empty: none does.
+        cluster: The field whose equal words make examples depend on each other, whatever its spaces, marks and case; empty: none
+            does.
         cut: Which text is the passage, which loses tokens under ``robust`` where an input is too long.
         pooling: What the head reads under ``robust``.
         max_length: Tokens of an input.

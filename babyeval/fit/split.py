@@ -11,7 +11,7 @@ from babyeval.fit.types import Example
 def split_off(examples: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:
     """Sets a share of examples aside, label by label.
 
-    What depends on each other stays together: examples of one cluster (a MultiRC passage), and equal lines. Groups whose
+    What depends on each other stays together: examples of one cluster (about one passage, say), and equal lines. Groups whose
     examples differ in their labels are a stratum of their own. The order is that of a hash of the lines' content, not of
     the file.
 

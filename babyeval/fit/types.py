@@ -25,7 +25,7 @@ class Example:
         text_a: The first text.
         text_b: The second text; None where the task has one only.
         label: Index of the right label among the card's labels.
-        cluster: Examples of one cluster are not independent of each other (D33): MultiRC's passage, else the id.
+        cluster: Examples of one cluster are not independent of each other (D33): those of a passage or premise; else the id.
         place: Where it stands in the data, ``file, line n``.
         digest: Hash of the line's content; equal lines have equal digests, wherever they stand.
     """

@@ -13,7 +13,8 @@ import statsmodels.formula.api as smf
 
 from babyeval.errors import UsageError
 from babyeval.reading import EYE_TRACKING, SELF_PACED
-from babyeval.reading_figure import drawn, with_word_end
+from babyeval.reading_figure import drawn, with_word_end, write_reading_figure
+from babyeval.store import ResultStore
 from cli.support import assert_refused, files_in, inside, process, records_in
 
 FIGURE = ("results", "figure", "--task", "reading")
@@ -155,3 +156,13 @@ def test_a_table_that_was_changed_is_refused(place, tmp_path):
     done = inside(*FIGURE, "--protocol", "robust", "--out", "a.png", cwd=tmp_path)
     assert_refused(done, 2, "not the one that was written", "Run the task again")
     assert not (tmp_path / "a.png").exists()
+
+
+def test_a_name_with_dollar_signs_is_drawn_as_it_is(place, tmp_path):
+    old = ResultStore(place / "results").read(next(place.glob("results/**/reading/**/robust/result.json")))
+    named = old.model_copy(update={"model": old.model.model_copy(update={"name": "$x_$"})})
+    store = ResultStore(tmp_path / "results")
+    write_reading_figure(store, store.write(named, table_of(place, "robust")), tmp_path / "reading.svg")
+    drawn_text = (tmp_path / "reading.svg").read_text()
+    assert "$x_$ (main)" in drawn_text
+    assert "partial R² " in drawn_text

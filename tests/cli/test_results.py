@@ -256,6 +256,21 @@ def test_a_damaged_record_is_left_out_and_named(tmp_path):
         assert refused.err.count("A record cannot be read") == 2
 
 
+def test_of_many_damaged_records_the_list_alone_names_all(tmp_path):
+    for words in range(7):
+        store_one(tmp_path / "r", f"chck_{words + 1}M", (words + 1) * 10**6)
+    *broken, _ = records_in(tmp_path / "r")
+    for path in broken:
+        path.write_text("{")
+    for args in (("show",), ("curve", "--task", "blimp")):
+        done = inside("results", *args[:1], "r", *args[1:], cwd=tmp_path)
+        assert (done.code, done.err.count("A record cannot be read")) == (0, 5)
+        assert "Note: and 1 more damaged record ('babyeval results list' names all)." in done.err
+    listed = inside("results", "list", "r", cwd=tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() in listed.err for path in broken] == [True] * 6
+    assert "more damaged" not in listed.err
+
+
 def test_a_figure_that_cannot_be_written_is_an_error(place, tmp_path):
     (tmp_path / "file").write_text("")
     done = inside("results", "curve", place / "results", "--task", "blimp", "--figure", "file/c.svg", cwd=tmp_path)

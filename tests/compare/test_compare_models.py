@@ -13,8 +13,10 @@ from scipy.stats import binomtest, pearsonr, spearmanr, ttest_1samp
 from stored import MEASURES, fitted, ranking, rating, reading, reported, trajectory
 
 import babyeval
+from babyeval.comparison.many import Many
 from babyeval.comparison.report import ComparisonRow
 from babyeval.errors import UsageError
+from babyeval.store import ResultStore
 
 
 def draws(seed: int, subsets: int, items: int, share: float) -> dict[str, list[float]]:
@@ -335,3 +337,25 @@ def test_spreads_are_those_of_the_items(tmp_path) -> None:
     widths = [row.ci_high - row.ci_low for row in rows]
     assert all(x < y for x, y in pairwise(widths))
     assert stdev(widths) > 0
+
+
+@pytest.mark.parametrize("task", ["blimp", "blimp_supplement", "global_piqa_parallel"])  # 12 subsets, 5, and none
+@pytest.mark.parametrize("higher", [True, False])
+def test_wins_are_counted_where_the_first_is_better(tmp_path, task, higher) -> None:
+    subsets = {"blimp": 12, "blimp_supplement": 5, "global_piqa_parallel": 1}[task]
+    drawn = [draws(seed, subsets, 60, 0.6) for seed in (1, 2)]
+    store, records = ResultStore(tmp_path), []
+    for name, credits in zip("ab", drawn, strict=True):
+        made = ranking(tmp_path, name, credits, task=task)
+        records.append(made.model_copy(update={"task": made.task.model_copy(update={"higher_is_better": higher})}))
+        store.write(records[-1], None)
+    pairs = [(fmean(drawn[0][s]), fmean(drawn[1][s])) for s in drawn[0]]
+    pairs = pairs if subsets > 1 else list(zip(*(one["s0"] for one in drawn), strict=True))
+    above, below = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
+    assert above != below
+    expected = (above, below, len(pairs) - above - below) if higher else (below, above, len(pairs) - above - below)
+    row = only(tmp_path, "a", "b")
+    assert (row.wins, row.losses, row.ties) == expected
+    (many,) = Many(store).compare(*records)
+    assert many.counts == expected
+    assert (row.difference > 0) is (sum(a - b for a, b in pairs) > 0)  # a difference keeps its direction

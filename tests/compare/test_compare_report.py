@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ import babyeval
 from babyeval.comparison.figure import write_box_plots
 from babyeval.comparison.latex import latex_table
 from babyeval.comparison.select import near_chance
+from babyeval.curve import learning_curve
+from babyeval.curve_figure import write_figure
 from babyeval.errors import MissingError, UsageError
 from babyeval.store import ResultStore
 
@@ -65,6 +68,19 @@ def test_a_damaged_record_is_the_reason_that_is_given(tmp_path) -> None:
         with pytest.raises(error) as refused:
             babyeval.compare(tmp_path, *names, tasks="blimp")
         assert f"({path}): delete it and run that task again" in refused.value.where
+
+
+def test_of_many_damaged_records_the_first_are_named(tmp_path) -> None:
+    trained(tmp_path, "a", "b", seeds=4)
+    paths = sorted(break_record(tmp_path, f"{name}-{seed}", "blimp") for name in "ab" for seed in range(4))
+    with pytest.raises(UsageError) as refused:
+        babyeval.compare(tmp_path, "a-0", "b-0", tasks="blimp")  # reads these two alone
+    assert refused.value.where.count("delete it") == 2
+    assert "more damaged" not in refused.value.where
+    with pytest.raises(UsageError) as refused:
+        babyeval.compare(tmp_path, "c-0", "b-0", tasks="blimp")
+    assert [str(path) in refused.value.where for path in paths] == [True] * 5 + [False] * 3
+    assert refused.value.where.endswith("; and 3 more damaged records ('babyeval results list' names all)")
 
 
 def test_names_that_fit_nothing_are_explained(tmp_path) -> None:
@@ -186,3 +202,48 @@ def test_the_figure_of_two_conditions_has_points_alone_and_says_what_it_rests_on
         assert said in drawn
         assert ("boxes: families of tasks" in drawn) is boxes
         assert all(task in drawn for task in z.found.left_out)
+
+
+def test_names_are_no_formulas_in_figures(tmp_path) -> None:
+    """A dollar sign begins a formula in matplotlib, and an underscore hides a label from the legend."""
+    trained(tmp_path / "z", "lr=$x_$", "b", "c")
+    write_box_plots(babyeval.compare(tmp_path / "z", by="condition").z, tmp_path / "z.svg")
+    assert ">lr=$x_$<" in (tmp_path / "z.svg").read_text()
+    for name in ("$x_$", "_hidden"):
+        for words in (1000, 2000):
+            ranking(tmp_path / "curve", name, credits_of(words), of={"revision": f"chck_{words}", "words_seen": words})
+    write_figure(learning_curve(tmp_path / "curve", "blimp"), tmp_path / "curve.svg")
+    drawn = (tmp_path / "curve.svg").read_text()
+    assert all(f">{name}<" in drawn for name in ("$x_$", "_hidden"))
+
+
+def test_a_record_of_a_later_version_is_named_and_not_to_be_deleted(tmp_path) -> None:
+    trained(tmp_path, "a", "b", seeds=1)
+    trained(tmp_path, "later", seeds=1)
+    path = break_record(tmp_path, "later-0", "blimp")
+    path.write_text('{"schema_version": 99}', encoding="utf-8")
+    report = babyeval.compare(tmp_path, "a-0", "b-0")
+    assert not [note for note in report.warnings if "99" in note]  # not read
+    (said,) = [note for note in babyeval.compare(tmp_path, tasks="wug_adj").warnings if str(path) in note]
+    assert "schema 99 is newer" in said
+    assert "update babyeval" in said
+    assert "delete" not in said
+
+
+def test_another_models_records_do_not_pass_for_ones_own(tmp_path) -> None:
+    """Two who named their models alike put their results side by side: the other's would fill what one's own lacks."""
+    ranking(tmp_path / "mine", "seed_0", credits_of(1))
+    ranking(tmp_path / "mine", "seed_1", credits_of(2))
+    ranking(tmp_path / "mine", "seed_1", credits_of(2), task="ewok")
+    ranking(tmp_path / "theirs", "seed_0", credits_of(3), task="ewok", of={"digest": "another"})
+    shutil.copytree(tmp_path / "theirs" / "seed_0", tmp_path / "mine" / "theirs")
+    report = babyeval.compare(tmp_path / "mine")
+    assert [row.task for row in report.rows] == ["blimp"]
+    assert [note for note in report.warnings if "a name that is not its own: it is of 'seed_0' at 'main'" in note]
+    with pytest.raises(UsageError, match="There is no model 'theirs'") as refused:
+        babyeval.compare(tmp_path / "mine", "theirs", "seed_1")
+    assert "--model NAME=PATH" in refused.value.where
+    shutil.move(tmp_path / "mine" / "theirs" / "main" / "ewok", tmp_path / "mine" / "seed_0" / "main" / "ewok")
+    with pytest.raises(UsageError) as refused:
+        babyeval.compare(tmp_path / "mine", "seed_0", "seed_1")
+    assert "The records of 'seed_0' at 'main' are of 2 models" in refused.value.where

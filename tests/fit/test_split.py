@@ -48,6 +48,17 @@ def test_clusters_and_equal_lines_stay_together():
     assert not {e.digest for e in rest} & {e.digest for e in aside}
 
 
+def test_clusters_of_many_sizes_keep_the_share_and_the_labels():
+    sizes = [1 + i % 2 + 10 * (i % 40 == 0) for i in range(300)]  # most of one or two, a few large ones
+    of = [i for i, size in enumerate(sizes) for _ in range(size)]
+    clustered = [example(k, int(k % 3 == 0), cluster=f"passage-{i}") for k, i in enumerate(of)]
+    rest, aside = split_off(clustered, 0.2)
+    assert not {e.cluster for e in rest} & {e.cluster for e in aside}
+    assert len(aside) / len(clustered) == pytest.approx(0.2, abs=0.05)
+    for part in (rest, aside):
+        assert sum(e.label for e in part) / len(part) == pytest.approx(1 / 3, abs=0.07)
+
+
 def test_few_examples_leave_something_on_either_side():
     rest, aside = split_off([example(0, 0), example(1, 1)], 0.1)
     assert (len(rest), len(aside)) == (1, 1)

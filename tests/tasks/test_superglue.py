@@ -13,6 +13,8 @@ from tiny import KINDS, make_tokenizer
 from babyeval.card import load_card
 from babyeval.data.lookup import find_data
 from babyeval.errors import DataError, DataMissing, UsageError
+from babyeval.fit.spec import hyper_for
+from babyeval.fit.split import split_off
 from babyeval.fit.task import FitTask
 from babyeval.registry import get_task, register_task, resolve_tasks
 from babyeval.validate import validate_task
@@ -76,6 +78,50 @@ def test_paragraphs_are_clusters_and_are_not_torn_apart(shared):
     by_text = {(e.text_b, e.cluster) for e in found.train}
     assert len(by_text) == len({text for text, _ in by_text}) == len({cluster for _, cluster in by_text})
     assert all(example.text_a.startswith("Question: ") and " Answer: " in example.text_a for example in found.train)
+
+
+CLUSTERED = {"boolq": "passage", "mnli": "premise", "multirc": "paragraph", "wsc": "text"}
+
+
+def words(text: str) -> str:
+    return re.sub(r"\W+", " ", text.lower()).strip()
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("split", ["full", "mini"])
+def test_lines_about_one_text_are_one_cluster(name, split, shared):
+    folder = shared / "evaluation_data" / GLUE if split == "full" else get_task(name).home
+    found = read(shared / "evaluation_data", name, allow_split_valid=True) if split == "full" else mini(name)
+    examples = [*found.train, *found.reported] if found.split_valid else found.reported
+    path = folder / f"{name}.{'mini.' if split == 'mini' else ''}valid.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    texts = {words(line[CLUSTERED[name]]) if name in CLUSTERED else i for i, line in enumerate(lines)}
+    assert len({example.cluster for example in examples}) == len(texts)
+    assert len(texts) >= 30  # of which a standard error can be made
+
+
+@pytest.mark.parametrize("name", CLUSTERED)
+@pytest.mark.parametrize("split", ["full", "mini"])
+def test_no_text_is_learnt_from_and_chooses_the_epoch(name, split, shared):
+    """Under ``robust`` the inner split keeps about its share of the lines and of each label."""
+    train = (read(shared / "evaluation_data", name, allow_split_valid=True) if split == "full" else mini(name)).train
+    card = get_task(name).card
+    share = hyper_for(card, "robust", split).inner_share
+    learnt, aside = split_off(train, share)
+    texts = [{words(e.text_a if name == "mnli" else e.text_b) for e in part} for part in (learnt, aside)]
+    assert not texts[0] & texts[1]
+    assert len(aside) / len(train) == pytest.approx(share, abs=0.03)
+    labels = Counter(e.label for e in train)
+    for label, count in Counter(e.label for e in aside).items():
+        assert count / len(aside) == pytest.approx(labels[label] / len(train), abs=0.06)
+    assert {e.label for e in aside} == {e.label for e in learnt} == labels.keys()
+
+
+def test_spaces_marks_and_case_make_no_other_text(tmp_path):
+    texts = ["The cat saw her .", "The cat saw her", "the cat saw her.", "The cat saw him.", "?!", "..."]
+    lines = [{"text": text, "span1_text": "The cat", "span2_text": "her", "label": 1} for text in texts]
+    clusters = [e.cluster for e in read(data(tmp_path, "wsc", train=lines, valid=lines), "wsc").reported]
+    assert [clusters.index(cluster) for cluster in clusters] == [0, 0, 0, 3, 4, 5]
 
 
 def test_texts_are_what_the_official_templates_make(tmp_path):
