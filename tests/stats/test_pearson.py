@@ -94,7 +94,7 @@ def test_intervals_hold_the_truth(n, kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n", [20, 50, 200])
+@pytest.mark.parametrize("n", [15, 20, 50, 200])
 def test_differences_hold_the_truth_and_equal_models_are_told_apart_no_more_than_asked(n, kind):
     results = []
     for one, other, together in ((0.0, 0.0, 0.0), (0.4, 0.4, 0.0), (0.4, 0.4, 0.7), (0.7, 0.3, 0.3)):

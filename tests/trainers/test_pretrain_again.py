@@ -6,9 +6,7 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from babyeval.trainers.interrupt import Stop
 from babyeval.trainers.recipe import Recipe
 from babyeval.trainers.saving import choose_state
 from babyeval.trainers.stages import StageResult, run_stage
-from training import Listener, log, same_weights, small_recipe, weights, without_speed, write_corpus
+from training import Listener, killed_until_done, log, same_weights, small_recipe, weights, without_speed, write_corpus
 
 from babyeval.errors import MissingError, ModelError, UsageError
 from babyeval.lock import LOCK_FILE, taken
@@ -286,22 +284,7 @@ def test_a_killed_process_goes_on_to_the_same_weights(
         "run_stage('pretrain', small_recipe(Path(sys.argv[2])), Path(sys.argv[3]), True, Quiet())\n"
     )
     command = [sys.executable, "-c", program, str(Path(__file__).parent), str(corpus), str(tmp_path)]
-    killed = 0
-    while not (tmp_path / "small" / "seed_7" / "final").exists():
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        steps = draw.randint(1, 7) if killed < 3 else 99
-        for _ in range(steps):
-            if not process.stdout.readline():
-                break
-        time.sleep(draw.random() * 0.2)  # in the middle of an update, or of a save
-        if killed < 3:
-            process.send_signal(signal.SIGKILL)
-        code = process.wait()
-        process.stdout.close()
-        killed += code == -signal.SIGKILL
-        assert code in (0, -signal.SIGKILL)
-    assert killed
+    killed_until_done(command, tmp_path / "small" / "seed_7" / "final", draw, 3, (1, 7))
     other = unbroken[0]
     for name in other.checkpoints:
         assert same_weights(tmp_path / "small" / "seed_7" / name, other.folder / name)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +86,30 @@ def log(folder: Path) -> list[dict[str, Any]]:
 
 def without_speed(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if not key.endswith("_per_second")} for line in lines]
+
+
+def killed_until_done(command: list[str], final: Path, draw: random.Random, kills: int, steps: tuple[int, int]) -> None:
+    """Starts a training, which prints a line at each update, again and again until it has ended, killing it at first.
+
+    Args:
+        command: The process.
+        final: What is there once it has ended.
+        draw: When it is killed.
+        kills: So many times.
+        steps: After at least and at most so many updates.
+    """
+    killed = 0
+    while not final.exists():
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for _ in range(draw.randint(*steps) if killed < kills else 99):
+            if not process.stdout.readline():
+                break
+        time.sleep(draw.random() * 0.2)  # in the middle of an update, or of a save
+        if killed < kills:
+            process.send_signal(signal.SIGKILL)
+        code = process.wait()
+        process.stdout.close()
+        killed += code == -signal.SIGKILL
+        assert code in (0, -signal.SIGKILL)
+    assert killed

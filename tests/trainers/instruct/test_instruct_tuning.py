@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from babyeval.trainers.instruct.sets import InstructionSet
 from babyeval.trainers.instruct.trainer import InstructionTrainer
 from babyeval.trainers.recipe import TuningRecipe, load_recipe
 from babyeval.trainers.stages import run_stage
-from training import Listener, log, same_weights, without_speed, write_corpus
+from training import Listener, killed_until_done, log, same_weights, without_speed, write_corpus
 
 from babyeval.errors import UsageError
 from babyeval.models.checkpoint import open_checkpoint
@@ -303,21 +301,8 @@ def test_a_killed_process_goes_on_to_the_same_weights(seed: int, unbroken: Any, 
     )
     here = Path(__file__).parent
     command = [sys.executable, "-c", program, str(here), str(here.parent), str(place), str(tmp_path)]
-    killed, folder = 0, tmp_path / "it_switch_wiki" / "seed_7"
-    while not (folder / "final").exists():
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        for _ in range(draw.randint(2, 8) if killed < 4 else 99):
-            if not process.stdout.readline():
-                break
-        time.sleep(draw.random() * 0.2)
-        if killed < 4:
-            process.send_signal(signal.SIGKILL)
-        code = process.wait()
-        process.stdout.close()
-        killed += code == -signal.SIGKILL
-        assert code in (0, -signal.SIGKILL)
-    assert killed
+    folder = tmp_path / "it_switch_wiki" / "seed_7"
+    killed_until_done(command, folder / "final", draw, 4, (2, 8))
     for name in ("stage_1", "final"):
         assert same_weights(folder / name, unbroken[0].folder / name)
     assert without_speed(log(folder)) == without_speed(log(unbroken[0].folder))
